@@ -1,0 +1,157 @@
+"""Running programs: a subject in a world, one part after another, and what the last part showed."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from characterization.errors import ProgramError, SubjectError
+from characterization.outcome import Outcome, answer_text, cost_of, effects, event_text, metrics_moved
+from characterization.program import Call, Move, Part, Program
+from characterization.renaming import Renamer
+from characterization.state import Entry, State, Words, entry_of, plain, scrub
+from characterization.subject import Subject
+from simulator.errors import WorldError
+from simulator.world import World, answer_of
+
+STATES_KEPT = 4096
+
+
+class Performer:
+    """Runs programs of one subject in one world, which must have been entered."""
+
+    def __init__(self, subject: Subject, world: World) -> None:
+        self.subject = subject
+        self.world = world
+        self._operations = type(subject).operations()
+        self._words = Words(type(subject).keys)
+        self._replicas: list[Any] = []
+        self._before: dict[Program, tuple[State, str]] = {}
+
+    def perform(self, program: Program) -> Outcome:
+        """Run ``program`` from an empty world; the outcome is that of its last part.
+
+        Raises:
+            SubjectError: a replica cannot be started, or an operation breaks the rules of a world.
+            ProgramError: the subject has no such operation or argument.
+        """
+        try:
+            return self._perform(program)
+        except WorldError as error:
+            raise SubjectError(f"{type(self.subject).name}, in `{program.text}`: {error}") from error
+
+    def _perform(self, program: Program) -> Outcome:
+        world = self.world
+        self._begin()
+        for part in program.prelude.parts:
+            self._take(part)
+        before, before_name = self._state_before(program.prelude)
+        world.take_events()
+        metrics = world.metrics()
+        cost = copy.copy(world.gate.cost)
+        how, value = self._take(program.parts[-1])
+        spent = cost_of(cost, world.gate.cost)
+        renamer = self._renamer(world.clock.started_ns)
+        events = [event_text(event, renamer) for event in world.take_events()]
+        after = self._look(renamer)
+        return Outcome(
+            answer=answer_text(how, value, renamer),
+            effects=effects(before, after),
+            events=(*events, *metrics_moved(metrics, world.metrics())),
+            cost=spent,
+            before=before_name,
+            after=self._name(after),
+            kind=self.subject.kind(before),
+        )
+
+    def state_after(self, program: Program) -> State:
+        """The state that ``program`` leads to."""
+        self._begin()
+        for part in program.parts:
+            self._take(part)
+        return self._look(self._renamer(self.world.clock.started_ns))
+
+    def name_after(self, program: Program) -> str:
+        """The name of the state that ``program`` leads to."""
+        state = self.state_after(program)
+        return self._name(state)
+
+    def _begin(self) -> None:
+        self.world.restart()
+        self._replicas = [self._start_replica(number) for number in range(1, type(self.subject).replicas + 1)]
+
+    def _start_replica(self, number: int) -> Any:
+        try:
+            made = self.subject.replica(self.world)
+            if not inspect.isawaitable(made):
+                return made
+            return self.world.perform(_awaited(made), ("replica", number)).result()
+        except WorldError:
+            raise
+        except Exception as error:
+            raise SubjectError(
+                f"{type(self.subject).__qualname__}.replica raised {type(error).__name__}: {error}. It must build one "
+                "process of the service from what the world hands out."
+            ) from error
+
+    def _take(self, part: Part) -> tuple[str, Any]:
+        if isinstance(part, Move):
+            self.world.advance(part.seconds)
+            return "returned", None
+        return answer_of(self.world.perform(self._coroutine(part)))
+
+    def _coroutine(self, call: Call) -> Any:
+        operation = self._operations.get(call.operation)
+        if operation is None:
+            known = ", ".join(self._operations)
+            raise ProgramError(f"{type(self.subject).name} has no operation called {call.operation!r}; it has {known}")
+        if not 1 <= call.replica <= len(self._replicas):
+            raise ProgramError(f"`{call.text}`: {type(self.subject).name} runs {len(self._replicas)} replicas")
+        return operation.function(self.subject, self._replicas[call.replica - 1], **operation.bind(call))
+
+    def _state_before(self, prelude: Program) -> tuple[State, str]:
+        known = self._before.get(prelude)
+        if known is None:
+            state = self._look(self._renamer(self.world.clock.started_ns))
+            if len(self._before) >= STATES_KEPT:
+                self._before.clear()
+            known = self._before[prelude] = (state, self._name(state))
+        return known
+
+    def _renamer(self, origin_ns: int) -> Renamer:
+        return Renamer(origin_ns, self.world.chance.draws)
+
+    def _name(self, state: State) -> str:
+        """The state's name, for which only its distance from now counts, not from the run's beginning."""
+        clock = self.world.clock
+        if clock.now_ns != clock.started_ns:
+            state = self._look(self._renamer(clock.now_ns))
+        return state.identity(type(self.subject).abstractions)
+
+    def _look(self, renamer: Renamer) -> State:
+        entries: dict[str, Entry] = {}
+        for number, records in self.world.dump().items():
+            suffix = f" (db {number})" if number else ""
+            for key, record in records.items():
+                entries[renamer.text(self._words.of(key)) + suffix] = entry_of(record, renamer)
+        for number, replica in enumerate(self._replicas, 1):
+            own = self.subject.local(replica)
+            if own is not None:
+                word = "memory" if len(self._replicas) == 1 else f"memory@{number}"
+                entries[word] = Entry(kind="memory", ttl="none", value=plain(own, renamer))
+        return State(self._scrubbed(entries, renamer))
+
+    def _scrubbed(self, entries: Mapping[str, Entry], renamer: Renamer) -> Mapping[str, Entry]:
+        scrubs = type(self.subject).scrubs
+        if not scrubs:
+            return entries
+        return {
+            word: Entry(kind=entry.kind, ttl=entry.ttl, value=scrub(entry.value, word, scrubs, renamer))
+            for word, entry in sorted(entries.items())
+        }
+
+
+async def _awaited(awaitable: Any) -> Any:
+    return await awaitable

@@ -1,0 +1,241 @@
+"""Subjects: a service under characterization, as its author declares it.
+
+A subject says how to start a replica, which operations there are, and what of a replica can be seen. Everything else has
+a default that works: Redis is observed whole, exceptions by type and message, logs by event name.
+"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import math
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from hypothesis.strategies import SearchStrategy, sampled_from
+
+from characterization.errors import SubjectError
+from characterization.program import Call, label_of
+
+if TYPE_CHECKING:
+    from characterization.state import State
+    from simulator.world import World
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Small:
+    """The values of one argument: a few by label, which the exhaustive lenses try, and the wide strategy."""
+
+    values: Mapping[str, Any]
+    wide: SearchStrategy[Any] | None = None
+
+    def strategy(self) -> SearchStrategy[Any]:
+        """What the random lens draws from: the wide strategy, or the few values where there is none."""
+        return self.wide if self.wide is not None else sampled_from(list(self.values.values()))
+
+
+def small(*values: Any, wide: SearchStrategy[Any] | None = None, **labelled: Any) -> Small:
+    """A few values of an argument; one that does not spell itself well is given by label: ``small(fresh=Snapshot())``.
+
+    ``wide`` is the Hypothesis strategy for the random lens.
+    """
+    return Small({label_of(value): value for value in values} | labelled, wide)
+
+
+def seconds(number: float) -> float:
+    """A horizon in seconds."""
+    return number
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One call that a subject offers."""
+
+    name: str
+    function: Callable[..., Awaitable[Any]]
+    arguments: Mapping[str, Small]
+    summary: str
+
+    def calls(self, replica: int = 1) -> Iterator[Call]:
+        """Every call of it with its few values, on ``replica``."""
+        for labels in itertools.product(*(small.values for small in self.arguments.values())):
+            yield Call(operation=self.name, labels=labels, replica=replica)
+
+    def bind(self, call: Call) -> dict[str, Any]:
+        """The arguments that a call's labels stand for.
+
+        Raises:
+            SubjectError: the operation takes another number of arguments, or does not have such a value.
+        """
+        if len(call.labels) != len(self.arguments):
+            raise SubjectError(f"{self.name} takes {len(self.arguments)} arguments, `{call.text}` has {len(call.labels)}")
+        bound = {}
+        for (argument, few), label in zip(self.arguments.items(), call.labels, strict=True):
+            if label not in few.values:
+                raise SubjectError(f"{self.name} has no {argument} called {label!r}; it has {', '.join(few.values)}")
+            bound[argument] = few.values[label]
+        return bound
+
+
+def operation(**arguments: Small) -> Callable[[F], F]:
+    """Declare a method of a subject as an operation: ``async def name(self, replica, **arguments)``."""
+
+    def mark(function: F) -> F:
+        function._arguments = arguments  # type: ignore[attr-defined]  # read by Subject.operations
+        return function
+
+    return mark
+
+
+def law(function: F) -> F:
+    """Declare a method of a subject as a law: a statement that its author believes, which lenses judge.
+
+    Its name is the statement, its docstring the reason. It is called with a ``Run``, and raises AssertionError where the
+    run breaks it.
+    """
+    function._is_law = True  # type: ignore[attr-defined]  # read by Subject.laws
+    return function
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What a law is given: the program, the state before and after its last step, and what that step answered."""
+
+    program: str
+    before: State
+    after: State
+    answer: str
+    events: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Abstraction:
+    """How a field that grows without end is taken when two states are compared; outcomes show it as it is.
+
+    ``path`` is a pattern: ``main(*).relay_count``. ``limit``: every number above it is taken for it; none: the field is
+    not looked at.
+    """
+
+    path: str
+    limit: int | None
+
+
+def cap(path: str, limit: int) -> Abstraction:
+    """Take every number above ``limit`` for ``limit``: a counter is 0, 1, 2 or *more*."""
+    return Abstraction(path, limit)
+
+
+def drop(path: str) -> Abstraction:
+    """Leave a field out when states are compared."""
+    return Abstraction(path, None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How far the sequence and time lenses go. A space that is larger is an error, never silently cut.
+
+    ``depth`` is the length of the longest program without moves of the clock; ``moves`` is how often the clock may
+    be moved in one program of the time lens.
+    """
+
+    states: int = 400
+    depth: int = 12
+    moves: int = 2
+
+
+class Subject:
+    """A service under characterization. Subclass it, and name operations with ``@operation``.
+
+    ``keys`` gives words to Redis keys: from a pattern whose parts are in braces to the word that is shown,
+    ``{"ha:{supplier}:state:{state}": "state:{state}"}``. ``scrubs`` are patterns of paths whose values differ from run to
+    run for a reason: they are renamed by first appearance.
+    """
+
+    name: ClassVar[str] = ""
+    horizons: ClassVar[Sequence[float]] = ()
+    replicas: ClassVar[int] = 1
+    keys: ClassVar[Mapping[str, str]] = {}
+    abstractions: ClassVar[Sequence[Abstraction]] = ()
+    scrubs: ClassVar[Sequence[str]] = ()
+    bounds: ClassVar[Bounds] = Bounds()
+
+    def replica(self, world: World) -> Any:
+        """One process of the service: a new instance, built with what ``world`` hands out. May be a coroutine."""
+        raise SubjectError(f"{type(self).__name__} does not say how to start a replica: write `def replica(self, world)`")
+
+    def local(self, replica: Any) -> Any:  # noqa: ARG002 - for subclasses
+        """What is seen of a replica's own memory: plain values. None: nothing."""
+        return None
+
+    def kind(self, state: State) -> str:
+        """A state in a few words, the same for all states that are alike: ``a claimed session``.
+
+        Groups of changes are named by it, and of each kind one state is a start of the time lens.
+        """
+        return ", ".join(state.keys()) or "the empty world"
+
+    @classmethod
+    def operations(cls) -> dict[str, Operation]:
+        """The operations by name, in the order of their declaration.
+
+        Raises:
+            SubjectError: there are none, one has an argument without values, or is not a coroutine function.
+        """
+        found: dict[str, Operation] = {}
+        for owner in reversed(cls.__mro__):
+            for name, function in vars(owner).items():
+                if hasattr(function, "_arguments"):
+                    found[name] = _operation(cls, name, function)
+        if not found:
+            raise SubjectError(f"{cls.__qualname__} has no operations: mark its async methods with @operation(...)")
+        return found
+
+    @classmethod
+    def laws(cls) -> dict[str, str]:
+        """The laws by name, with the first line of what is said for them."""
+        return {
+            name: _summary(function)
+            for owner in reversed(cls.__mro__)
+            for name, function in vars(owner).items()
+            if getattr(function, "_is_law", False)
+        }
+
+    @classmethod
+    def calls(cls) -> list[Call]:
+        """Every operation with every one of its few values, on every replica."""
+        return [
+            call
+            for replica in range(1, cls.replicas + 1)
+            for each in cls.operations().values()
+            for call in each.calls(replica)
+        ]
+
+
+def _operation(cls: type[Subject], name: str, function: Any) -> Operation:
+    if not inspect.iscoroutinefunction(function):
+        raise SubjectError(f"{cls.__qualname__}.{name} is an operation and must be `async def`")
+    wanted = list(inspect.signature(function).parameters)[2:]
+    if wanted != list(function._arguments):
+        raise SubjectError(
+            f"{cls.__qualname__}.{name} takes {', '.join(wanted) or 'nothing'} after the replica, but its @operation names "
+            f"{', '.join(function._arguments) or 'nothing'}: give each argument its few values, in the same order"
+        )
+    for argument, few in function._arguments.items():
+        if not few.values:
+            raise SubjectError(f"{cls.__qualname__}.{name} has nothing to try for {argument}: give small() some values")
+    return Operation(name, function, function._arguments, _summary(function))
+
+
+def _summary(function: Any) -> str:
+    return (inspect.getdoc(function) or "").partition("\n")[0]
+
+
+def moves(horizons: Sequence[float]) -> list[float]:
+    """The moves of the clock for ``horizons``: to a millisecond before each, to it, and to a millisecond after."""
+    found = {round(horizon + offset, 3) for horizon in horizons for offset in (-0.001, 0.0, 0.001)}
+    if any(not math.isfinite(move) or move <= 0 for move in found):
+        raise SubjectError(f"horizons are positive numbers of seconds, longer than a millisecond: {list(horizons)}")
+    return sorted(found)

@@ -1,0 +1,317 @@
+"""Where a command waits for its turn.
+
+A client sends commands; they wait in the inbox of its connection, in order. A connection whose inbox is not empty is
+*parked*: the first thing in its inbox is a **step** that may happen next. One step is one command, one MULTI block, one
+script, or one command of a plain pipeline. The gate lets steps happen one at a time and hands out the replies; it never
+chooses.
+
+A command that would block (BLPOP, XREADGROUP with BLOCK) is tried in a form that answers at once: inside MULTI, or
+without its BLOCK. Without an answer its connection is *blocked*, and is tried again after every step that follows,
+oldest first, as Redis serves the client that has waited longest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from simulator.backend import Backend, Command, Reply, Session
+from simulator.errors import EndlessError
+
+STEPS_MAX = 10_000
+
+# Where the time to wait stands among the arguments, and in what unit; the other blocking commands name it by BLOCK.
+_TIMEOUT_AT = {
+    b"BLPOP": -1, b"BRPOP": -1, b"BZPOPMIN": -1, b"BZPOPMAX": -1, b"BRPOPLPUSH": -1, b"BLMOVE": -1,
+    b"BLMPOP": 1, b"BZMPOP": 1,
+}  # fmt: skip
+_BLOCK_OPTION = {b"XREAD", b"XREADGROUP"}
+
+
+@dataclass(slots=True)
+class Cost:
+    """What a run has cost so far, as it would on a wire: ``sent`` in bytes of RESP, ``trips`` in flushes."""
+
+    commands: int = 0
+    trips: int = 0
+    sent: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A step that happened: who took it, what was sent, what was answered (nothing yet where it blocked)."""
+
+    lane: tuple[object, ...]
+    connection: int
+    commands: tuple[Command, ...]
+    replies: tuple[Reply, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class Request:
+    """Commands that take effect together, and the task that sent them."""
+
+    lane: tuple[object, ...]
+    commands: tuple[Command, ...]
+
+
+class Client(Protocol):
+    """The client's side of a connection."""
+
+    def receive(self, reply: Reply) -> None:
+        """Take a reply; they come in the order in which they were sent."""
+
+    def blocked(self, seconds: float) -> None:
+        """Learn that a blocking command found nothing, and will be given up after ``seconds``."""
+
+
+class Door:
+    """One connection at the gate: what it has sent, its session, and the client behind it."""
+
+    __slots__ = ("_session", "blocked", "client", "database", "gate", "inbox", "number", "protocol", "queueing")
+
+    def __init__(self, gate: Gate, number: int, database: int, protocol: int, client: Client) -> None:
+        self.gate = gate
+        self.number = number
+        self.database = database
+        self.protocol = protocol
+        self.client = client
+        self.inbox: deque[Request] = deque()
+        self.blocked: Request | None = None
+        self.queueing = False
+        self._session: Session | None = None
+
+    @property
+    def session(self) -> Session:
+        """The server's side of it, opened when it is first needed."""
+        if self._session is None:
+            self._session = self.gate.backend.open(self.database, self.protocol)
+        return self._session
+
+    def take_pushes(self) -> Sequence[Reply]:
+        """Messages that came without being asked for; none where no session was opened yet."""
+        return self._session.pushes() if self._session is not None else ()
+
+    def close(self) -> None:
+        """Drop the connection: replies that are still due are lost, the session ends."""
+        self.gate.forget(self)
+        self.blocked = None
+        self.queueing = False
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+
+class Gate:
+    """The one place through which commands reach Redis.
+
+    ``parked`` is in the order in which the connections parked. ``trace`` is filled only while it is a list: nothing is
+    collected unless a run is being explained.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self.parked: list[Door] = []
+        self.blocked: list[Door] = []
+        self.subscribed: list[Door] = []
+        self.cost = Cost()
+        self.steps = 0
+        self.trace: list[Step] | None = None
+        self._doors = 0
+
+    def open(self, database: int, protocol: int, client: Client) -> Door:
+        """A new connection; ``client`` is told of its replies."""
+        self._doors += 1
+        return Door(self, self._doors, database, protocol, client)
+
+    def submit(self, door: Door, lane: tuple[object, ...], commands: Sequence[Command]) -> None:
+        """Send ``commands`` in one flush; they wait in the connection's inbox, a MULTI block as one step."""
+        self._count(commands)
+        if not door.inbox and door.blocked is None:
+            self.parked.append(door)
+        door.inbox.extend(Request(lane=lane, commands=group) for group in _steps(commands))
+
+    def _count(self, commands: Sequence[Command]) -> None:
+        cost = self.cost
+        cost.trips += 1
+        cost.commands += len(commands)
+        for command in commands:
+            cost.sent += _wire_bytes(command)
+
+    def step(self, index: int = 0) -> None:
+        """Let the step of the ``index``-th parked connection happen, and what it sets free.
+
+        Raises:
+            EndlessError: after ``STEPS_MAX`` steps in one run.
+        """
+        self.steps += 1
+        if self.steps > STEPS_MAX:
+            raise EndlessError(
+                f"{STEPS_MAX} Redis steps were taken and the work goes on; the last was {_words(self.parked[index])}. "
+                "Either an operation retries without end, or a background task polls without sleeping."
+            )
+        door = self.parked.pop(index)
+        request = door.inbox.popleft()
+        replies = self._perform(door, request)
+        if self.trace is not None:
+            self.trace.append(
+                Step(lane=request.lane, connection=door.number, commands=request.commands, replies=tuple(replies))
+            )
+        self._hand_out(door, replies)
+        if door.inbox and door.blocked is None:
+            self.parked.append(door)
+        self._wake()
+
+    def _perform(self, door: Door, request: Request) -> Sequence[Reply]:
+        session = door.session
+        if len(request.commands) == 1:
+            command = request.commands[0]
+            name = command[0].upper()
+            if not door.queueing and (name in _TIMEOUT_AT or (name in _BLOCK_OPTION and _block_at(command))):
+                return self._block(door, request)
+            if name in _TRANSACTION:
+                door.queueing = name == b"MULTI"
+            if name in _SUBSCRIBING and door not in self.subscribed:
+                self.subscribed.append(door)
+            return session.execute(command)
+        return [reply for command in request.commands for reply in session.execute(command)]
+
+    def _block(self, door: Door, request: Request) -> Sequence[Reply]:
+        request = Request(lane=request.lane, commands=(_settled(door.session, request.commands[0]),))
+        reply = _at_once(door.session, request.commands[0])
+        if reply is not None:
+            return [reply]
+        door.blocked = request
+        self.blocked.append(door)
+        door.client.blocked(_timeout(request.commands[0]))
+        return []
+
+    def _wake(self) -> None:
+        for door in tuple(self.blocked):
+            assert door.blocked is not None
+            reply = _at_once(door.session, door.blocked.commands[0])
+            if reply is not None:
+                self.unblock(door, reply)
+        for door in self.subscribed:
+            self._hand_out(door, door.take_pushes())
+
+    def unblock(self, door: Door, reply: Reply) -> None:
+        """Answer a blocked connection: with what it waited for, or with nothing when its time is up."""
+        self.blocked.remove(door)
+        door.blocked = None
+        self._hand_out(door, [reply])
+        if door.inbox:
+            self.parked.append(door)
+
+    def forget(self, door: Door) -> None:
+        """Take a connection out of every list; what it had sent and was not yet served is dropped."""
+        door.inbox.clear()
+        for doors in (self.parked, self.blocked, self.subscribed):
+            if door in doors:
+                doors.remove(door)
+
+    def restart(self, now_ns: int) -> None:
+        """Begin a new run on an empty Redis. Every connection must have been closed."""
+        assert not (self.parked or self.blocked or self.subscribed), "connections are closed before a new run"
+        self.backend.restart(now_ns)
+        self.cost = Cost()
+        self.steps = 0
+        self.trace = None if self.trace is None else []
+
+    def waiting(self) -> list[str]:
+        """Who waits for what, for a report of a deadlock."""
+        return [f"{_lane_words(door.blocked.lane)} waits in {_words(door)}" for door in self.blocked if door.blocked]
+
+    @staticmethod
+    def _hand_out(door: Door, replies: Sequence[Reply]) -> None:
+        for reply in replies:
+            door.client.receive(reply)
+
+
+def _timeout(command: Command) -> float:
+    """For how many seconds a blocking command waits; infinity: for ever."""
+    name = command[0].upper()
+    seconds = float(command[_TIMEOUT_AT[name]]) if name in _TIMEOUT_AT else float(command[_block_at(command)]) / 1000
+    return seconds or math.inf
+
+
+_TRANSACTION = {b"MULTI", b"EXEC", b"DISCARD"}
+_SUBSCRIBING = {b"SUBSCRIBE", b"PSUBSCRIBE", b"SSUBSCRIBE"}
+
+
+def _steps(commands: Sequence[Command]) -> list[tuple[Command, ...]]:
+    """``commands`` of one flush, cut into steps: from MULTI to its EXEC is one, any other command is one."""
+    steps: list[tuple[Command, ...]] = []
+    block: list[Command] | None = None
+    for command in commands:
+        if block is not None:
+            block.append(command)
+            if command[0] in (b"EXEC", b"DISCARD"):
+                steps.append(tuple(block))
+                block = None
+        elif command[0] == b"MULTI" and len(commands) > 1:
+            block = [command]
+        else:
+            steps.append((command,))
+    if block is not None:  # a transaction that goes on in a later flush
+        steps.extend((command,) for command in block)
+    return steps
+
+
+def _wire_bytes(command: Command) -> int:
+    size = 3 + len(str(len(command)))
+    for argument in command:
+        size += 5 + len(str(len(argument))) + len(argument)
+    return size
+
+
+def _block_at(command: Command) -> int:
+    """Where the milliseconds of BLOCK stand in an XREAD; 0: it does not block."""
+    for place, argument in enumerate(command[:-1]):
+        word = argument.upper()
+        if word == b"STREAMS":
+            return 0
+        if word == b"BLOCK":
+            return place + 1
+    return 0
+
+
+def _settled(session: Session, command: Command) -> Command:
+    """``command`` with every ``$`` of an XREAD replaced by the id that it denotes now, since it will be tried again."""
+    if command[0].upper() != b"XREAD" or b"$" not in command:
+        return command
+    start = [argument.upper() for argument in command].index(b"STREAMS") + 1
+    half = (len(command) - start) // 2
+    ids = list(command[start + half :])
+    for place, key in enumerate(command[start : start + half]):
+        if ids[place] == b"$":
+            (last,) = session.execute((b"XREVRANGE", key, b"+", b"-", b"COUNT", b"1"))
+            ids[place] = last[0][0] if isinstance(last, list) and last else b"0-0"
+    return (*command[: start + half], *ids)
+
+
+def _at_once(session: Session, command: Command) -> Reply | None:
+    """The reply to a blocking command, where there is one now."""
+    block = _block_at(command) if command[0].upper() in _BLOCK_OPTION else 0
+    if block:  # without BLOCK it answers at once
+        (reply,) = session.execute(command[: block - 1] + command[block + 1 :])
+        return reply or None
+    session.execute((b"MULTI",))
+    (queued,) = session.execute(command)
+    if isinstance(queued, Exception):
+        session.execute((b"DISCARD",))
+        return queued
+    (replies,) = session.execute((b"EXEC",))
+    return replies[0]
+
+
+def _words(door: Door) -> str:
+    request = door.blocked or door.inbox[0]
+    return b" ".join(request.commands[0]).decode(errors="backslashreplace")
+
+
+def _lane_words(lane: tuple[object, ...]) -> str:
+    return ".".join(str(part) for part in lane)

@@ -1,0 +1,246 @@
+"""A world: Redis, virtual time, seeded chance and replicas, in which one run happens after another.
+
+Entering a world makes the standard library's time and chance virtual for the whole process, so one world of a process is
+entered at a time. ``restart`` begins a run: an empty Redis, the clock at its epoch, chance at its seed; clients survive
+it. What happens in a run is a function of the seed, of the code and of the choices of its scheduler.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from redis.asyncio import Redis
+
+from simulator.backend import Backend, Record
+from simulator.clock import NANOSECONDS, VirtualClock
+from simulator.connection import GatedConnection, gated
+from simulator.errors import DeadlockError, EndlessError
+from simulator.events import Ear, Event, Registry, readings
+from simulator.fake import FakeBackend
+from simulator.gate import Gate
+from simulator.loop import LaneTask, SimulatedLoop
+from simulator.seed import Seed
+from simulator.virtual import Chance, Virtual
+
+T = TypeVar("T")
+
+# A day that no test data means, far from every other number that a service is likely to hold.
+EPOCH_NS = 1_893_456_000 * NANOSECONDS  # 2030-01-01T00:00:00Z
+DAY_NS = 86_400 * NANOSECONDS
+TIMERS_MAX = 10_000
+CANCELLATIONS_MAX = 100
+
+
+class World:
+    """Where a subject runs.
+
+    ``clock`` and what ``redis`` returns are what a service is handed. Everything else is for whoever drives the run.
+    Not thread-safe.
+    """
+
+    def __init__(self, seed: Seed, backend: Backend | None = None) -> None:
+        self.seed = seed
+        self.backend: Backend = backend if backend is not None else FakeBackend()
+        # Another seed has another epoch, so that a date which leaks into an outcome shows itself as one.
+        self.epoch_ns = EPOCH_NS + seed.fork("epoch").random().randrange(1000) * DAY_NS
+        self.clock = VirtualClock(self.epoch_ns)
+        self.loop = SimulatedLoop(self.clock)
+        self.gate = Gate(self.backend)
+        self.chance = Chance()
+        self._virtual = Virtual(self.clock, self.chance)
+        self._ear = Ear()
+        self._registries: list[Registry] = []
+        self._connections: list[GatedConnection] = []
+        self._clients: dict[tuple[int, str], Redis] = {}
+        self._asked = 0
+
+    # Life.
+
+    def __enter__(self) -> Self:
+        self._virtual.enter()
+        self._ear.listen()
+        self.restart()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end_tasks()
+        self._ear.stop()
+        self._virtual.leave()
+
+    def restart(self) -> None:
+        """Begin a new run, as if nothing had happened before it."""
+        self._end_tasks()
+        self._drop_connections()
+        self.clock.restart(self.epoch_ns)
+        self._virtual.clock_moved()
+        self.chance.restart(self.seed.fork("chance"))
+        self.gate.restart(self.clock.now_ns)
+        self.loop.restart()
+        self._ear.events.clear()
+        self._registries.clear()
+        self._asked = 0
+
+    def _drop_connections(self) -> None:
+        for connection in self._connections:
+            connection.drop()
+        for client in self._clients.values():
+            pool = client.connection_pool
+            # The order in which a pool hands out its connections must not depend on the run before.
+            own = [connection for connection in self._connections if connection.pool_of is pool]
+            pool._available_connections[:] = reversed(own)
+            pool._in_use_connections.clear()
+
+    def _end_tasks(self) -> None:
+        """Cancel what still runs, and let it clean up without Redis and without time.
+
+        Raises:
+            EndlessError: a task goes on although it was cancelled ``CANCELLATIONS_MAX`` times.
+        """
+        for _ in range(CANCELLATIONS_MAX):
+            alive = [task for task in self.loop.tasks if not task.done()]
+            if not alive:
+                return
+            for task in alive:
+                task.cancel()
+            self.loop.run_ready()
+        raise EndlessError(
+            f"{alive[0]!r} goes on although it was cancelled {CANCELLATIONS_MAX} times: it catches CancelledError, or "
+            "BaseException, and does not end"
+        )
+
+    # What a service is handed.
+
+    def redis(self, **options: Any) -> Redis:
+        """redis-py's asyncio client, unmodified, with ``options`` as its service gives them, on this world's Redis."""
+        self._asked += 1
+        slot = (self._asked, repr(sorted(options.items(), key=lambda item: item[0])))
+        if slot not in self._clients:
+            self._clients[slot] = self._new_client(options)
+        return self._clients[slot]
+
+    def _new_client(self, options: Mapping[str, Any]) -> Redis:
+        client = Redis(**options)
+        pool = client.connection_pool
+
+        def register(connection: GatedConnection) -> None:
+            connection.pool_of = pool
+            self._connections.append(connection)
+
+        return gated(client, self.gate, self.loop, register)
+
+    def callback(self, name: str, answer: Callable[..., Any] | None = None) -> Callable[..., Awaitable[Any]]:
+        """An asynchronous callback that records its arguments as an event, and returns what ``answer`` makes of them."""
+
+        async def called(*arguments: Any) -> Any:
+            self.record(name, *arguments)
+            return answer(*arguments) if answer is not None else None
+
+        return called
+
+    def record(self, name: str, *details: Any) -> None:
+        """Put an event of the subject's own into the run's observation."""
+        self._ear.events.append(Event(kind="callback", name=name, details=details))
+
+    def watch(self, registry: Registry) -> None:
+        """Observe the metrics of ``registry``, a Prometheus registry, until the run ends."""
+        self._registries.append(registry)
+
+    # What a driver does.
+
+    def perform(self, work: Coroutine[Any, Any, T], lane: tuple[object, ...] = ("client", 1)) -> LaneTask[T]:
+        """Run ``work`` to its end, and everything beside it for as long as no time has to pass.
+
+        While ``work`` itself waits for time, time passes. The finished task is returned; what it raised is in it.
+
+        Raises:
+            DeadlockError: ``work`` waits for something that cannot come.
+            EndlessError: it takes more steps or timers than a run may.
+        """
+        task = self.loop.start(work, lane)
+        for _ in range(TIMERS_MAX):
+            self.settle()
+            if task.done():
+                return task
+            due_ns = self.loop.next_timer_ns()
+            if due_ns is None:
+                raise DeadlockError(self._who_waits(task))
+            self._move_to(due_ns)
+        raise EndlessError(f"{TIMERS_MAX} timers fired, and {task.get_coro()!r} has not ended: it waits in a loop")
+
+    def settle(self) -> None:
+        """Let everything happen that can happen now, without any time passing. Steps are taken oldest first."""
+        loop, gate = self.loop, self.gate
+        while True:
+            if loop.ready:
+                loop.run_ready()
+            if not gate.parked:
+                return
+            gate.step()
+
+    def advance(self, seconds: float) -> None:
+        """Let ``seconds`` pass, with all that falls due meanwhile, in order.
+
+        Raises:
+            EndlessError: more timers fall due than a run may have.
+        """
+        end_ns = self.clock.now_ns + round(seconds * NANOSECONDS)
+        for _ in range(TIMERS_MAX):
+            self.settle()
+            due_ns = self.loop.next_timer_ns()
+            if due_ns is None or due_ns > end_ns:
+                break
+            self._move_to(due_ns)
+        else:
+            raise EndlessError(f"{TIMERS_MAX} timers fired within {seconds} s: a background task does not sleep")
+        self._move_to(end_ns)
+        self.settle()
+
+    def _move_to(self, moment_ns: int) -> None:
+        self.clock.move_to(moment_ns)
+        self._virtual.clock_moved()
+        self.backend.set_time(self.clock.now_ns)
+        self.loop.fire_due()
+
+    def _who_waits(self, task: LaneTask[Any]) -> str:
+        frames = task.get_stack(limit=1)
+        where = f" at {frames[0].f_code.co_filename}:{frames[0].f_lineno}" if frames else ""
+        others = "; ".join(self.gate.waiting()) or "nobody waits in Redis"
+        return f"{task.get_coro()!r} waits{where} for something that cannot come: {others}, and no timer is set"
+
+    # What can be seen.
+
+    def dump(self) -> Mapping[int, Mapping[bytes, Record]]:
+        """Everything that is stored in Redis now, by database."""
+        return self.backend.dump()
+
+    def metrics(self) -> Mapping[str, float]:
+        """Every sample of the watched registries."""
+        return readings(self._registries)
+
+    def take_events(self) -> list[Event]:
+        """The events since the last look, and what background tasks died of, which is not put out of mind here."""
+        events = list(self._ear.events)
+        self._ear.events.clear()
+        return [*events, *self._take_failures()]
+
+    def _take_failures(self) -> list[Event]:
+        failed = []
+        for task in self.loop.tasks:
+            # asyncio's own mark of an exception that nobody has looked at; it would be logged when the task is collected.
+            if task.done() and not task.cancelled() and task._log_traceback:
+                error = task.exception()
+                failed.append(Event(kind="log", name=f"task failed: {type(error).__name__}: {error}"))
+        return failed
+
+
+def answer_of(task: asyncio.Task[T]) -> tuple[str, Any]:
+    """How a finished task ended: ``("returned", value)`` or ``("raised", exception)``."""
+    if task.cancelled():
+        return "raised", asyncio.CancelledError()
+    error = task.exception()
+    return ("raised", error) if error is not None else ("returned", task.result())
