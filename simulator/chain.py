@@ -29,6 +29,11 @@ class Chain(Generic[P]):
         """The height of the block that was produced last."""
         return self._height
 
+    @property
+    def followers(self) -> int:
+        """How many calls of :meth:`blocks` are still being served."""
+        return len(self._followers)
+
     def produce(self, height: int | None = None) -> int:
         """Show all followers a block at ``height``, by default the next one, and give its height.
 

@@ -80,6 +80,10 @@ class ServerClockError(ServerError):
     """The server's clock cannot be moved, or did not follow."""
 
 
+class ServerStoppedError(ServerError):
+    """The server was stopped already."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerBinary:
     """A server that is installed: ``flavour`` and ``version`` are its own words, ``origin`` is where it was found."""
@@ -244,7 +248,12 @@ class RealServer:
         return self._why_no_clock
 
     def log(self) -> str:
-        """The last lines that the server and what was loaded into it wrote."""
+        """The last lines that the server and what was loaded into it wrote.
+
+        Raises:
+            ServerStoppedError: ``stop`` was called, and the log went with the folder.
+        """
+        self._child.require_not_ended()
         return self._child.log()
 
     def statistics(self) -> ServerStatistics:
@@ -256,7 +265,9 @@ class RealServer:
 
         Raises:
             ServerClockError: The server no longer answers.
+            ServerStoppedError: ``stop`` was called.
         """
+        self._child.require_not_ended()
         return self._child.time_ms()
 
     def set_time(self, unix_ms: int) -> None:
@@ -273,10 +284,12 @@ class RealServer:
 
         Raises:
             ServerClockError: The clock cannot be moved, or the server no longer answers.
+            ServerStoppedError: ``stop`` was called.
             ValueError: ``unix_ms`` is before 1970 or after the year 9999.
         """
         if self._why_no_clock is not None:
             raise ServerClockError(f"the clock of {self.binary} cannot be moved: {self._why_no_clock}")
+        self._child.require_not_ended()
         polls = self._child.move_clock(unix_ms)
         self._moves += 1
         self._polls += polls
@@ -298,6 +311,11 @@ class _Child:
     @property
     def unix_socket(self) -> Path:
         return _unix_socket(self.folder)
+
+    def require_not_ended(self) -> None:
+        """Refuse to go on with a server that is no more."""
+        if self.ended:
+            raise ServerStoppedError(f"{self.binary} was stopped: start another one")
 
     def log(self) -> str:
         """The last lines of what was written to the log."""

@@ -1,0 +1,8 @@
+"""Ways of looking at a subject. Each turns a subject into behaviours, by programs that a runner carries out.
+
+    runner      carries out programs, here or in worker processes
+    sequence    every operation from every reachable state
+    time        the same after the clock was moved to, and just before and after, each horizon
+
+The lenses decide which programs; what a program shows does not depend on the lens.
+"""

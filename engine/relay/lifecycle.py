@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -93,7 +94,7 @@ class LifecycleManager:
         self._sessions: dict[str, SessionSnapshot] = {}
         self._offsets: WindowOffsets | None = None
         self._height = 0
-        self._loops: set[asyncio.Task[None]] = set()
+        self._followers: set[asyncio.Task[None]] = set()
         self._closed = False
 
     async def start(self) -> None:
@@ -111,7 +112,7 @@ class LifecycleManager:
         await self._load_sessions()
         if self._sessions:
             await self.process_height(height)
-        self._loops.add(asyncio.create_task(self._follow(self._blocks.blocks())))
+        self._followers.add(asyncio.create_task(self._follow(self._blocks.blocks())))
 
     async def track_session(self, snapshot: SessionSnapshot) -> None:
         """Keep the session in memory, then ``save`` it. It stays in memory if that fails.
@@ -145,11 +146,11 @@ class LifecycleManager:
         self._height = height
         moves = await self._find_moves(height, self._offsets)
         if claiming := await self._entered(SessionState.CLAIMING, moves.claim):
-            self._pool.submit(self._claim(claiming))
+            self._pool.submit(partial(self._claim, claiming))
         if proving := await self._entered(SessionState.PROVING, moves.prove):
-            self._pool.submit(self._prove(proving))
+            self._pool.submit(partial(self._prove, proving))
         for session_id, state in moves.give_up:
-            self._pool.submit(self._give_up(session_id, state))
+            self._pool.submit(partial(self._give_up, session_id, state))
 
     async def drain(self) -> None:
         """Wait until the claims, proofs and terminal moves that passes have begun are done."""
@@ -160,10 +161,10 @@ class LifecycleManager:
         if self._closed:
             return
         self._closed = True
-        for loop in self._loops:
-            loop.cancel()
-        if self._loops:
-            await asyncio.wait(self._loops)
+        for follower in self._followers:
+            follower.cancel()
+        if self._followers:
+            await asyncio.wait(self._followers)
         await self.drain()
 
     @property

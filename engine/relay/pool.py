@@ -1,8 +1,7 @@
 """Runs tasks of which only so many are under way at once."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -18,8 +17,8 @@ class TransitionPool:
         self._room = asyncio.Semaphore(size)
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def submit(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run ``work`` as soon as there is room. An exception of it is logged and goes no further."""
+    def submit(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Call ``work`` as soon as there is room. An exception of it is logged and goes no further."""
         task = asyncio.create_task(self._run(work))
         # The loop itself holds tasks weakly.
         self._tasks.add(task)
@@ -30,12 +29,9 @@ class TransitionPool:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _run(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _run(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
             async with self._room:
-                await work
+                await work()
         except Exception as error:  # noqa: BLE001 nobody awaits the task, so this is where it would vanish
             _log.error("transition_failed", error=str(error))
-        finally:
-            # Work that was cancelled while it waited for room was never begun.
-            work.close()

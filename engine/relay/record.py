@@ -9,6 +9,7 @@ its decoder forgives (unknown fields, missing fields, ``null``) is forgiven.
 import base64
 import json
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, NoReturn, TypeVar
 
 from engine.relay.errors import SessionRecordError
@@ -89,6 +90,9 @@ class _Fields:
     def number(self, name: str) -> int:
         return self._typed(name, int, 0)
 
+    def moment(self, name: str) -> datetime | None:
+        return parse_timestamp(self._typed(name, str, NEVER))
+
     def optional(self, name: str, read: Callable[[str], T]) -> T | None:
         return None if self._fields.get(name) is None else read(name)
 
@@ -117,8 +121,8 @@ def _snapshot_of(fields: _Fields) -> SessionSnapshot:
         claim_tx_hash=fields.text("claim_tx_hash"),
         proof_tx_hash=fields.text("proof_tx_hash"),
         last_wal_entry_id=fields.text("last_wal_entry_id"),
-        last_updated_at=parse_timestamp(fields.optional("last_updated_at", fields.text) or NEVER),
-        created_at=parse_timestamp(fields.optional("created_at", fields.text) or NEVER),
+        last_updated_at=fields.moment("last_updated_at"),
+        created_at=fields.moment("created_at"),
         settlement_outcome=fields.optional("settlement_outcome", fields.text),
         settlement_height=fields.optional("settlement_height", fields.number),
         settlement_tx_hash=fields.optional("settlement_tx_hash", fields.text),

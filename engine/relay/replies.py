@@ -4,6 +4,8 @@ The client's types allow text wherever a client *may* decode replies. Ours never
 one place that says so.
 """
 
+from collections.abc import Iterable
+
 
 def as_bytes(reply: bytes | str) -> bytes:
     """``reply``, which a client with ``decode_responses=False`` gave as bytes."""
@@ -11,7 +13,7 @@ def as_bytes(reply: bytes | str) -> bytes:
     return reply
 
 
-def as_ids(members: set[bytes | str]) -> list[str]:
+def as_ids(members: Iterable[bytes | str]) -> list[str]:
     """The session ids in an index, sorted, since Redis promises no order of a set's members.
 
     A member that is not UTF-8 was not written by us. It is kept, mangled, and has no record.

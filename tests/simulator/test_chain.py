@@ -70,7 +70,7 @@ def test_a_cancelled_follower_is_given_no_more_blocks() -> None:
         task.cancel()
         await asyncio.wait({task})
         chain.produce()
-        return len(chain._followers)
+        return chain.followers
 
     assert asyncio.run(scenario()) == 0
 

@@ -21,6 +21,7 @@ from simulator.server import (
     ServerBinary,
     ServerClockError,
     ServerStartError,
+    ServerStoppedError,
     find_servers,
     inspect_server,
 )
@@ -124,6 +125,17 @@ def test_nothing_is_left_when_a_server_has_stopped(server: RealServer) -> None:
     assert not list(Path("/dev/shm").glob(f"*faketime*_{server.pid}"))
     with pytest.raises(ProcessLookupError):
         os.kill(server.pid, 0)
+
+
+def test_a_stopped_server_says_that_it_was_stopped(server: RealServer) -> None:
+    server.stop()
+    for call in (server.time_ms, server.log, lambda: server.set_time(EPOCH_MS)):
+        with pytest.raises(ServerStoppedError, match="was stopped: start another one"):
+            call()
+
+
+def test_the_log_tells_how_the_server_came_up(server: RealServer) -> None:
+    assert "eady to accept connections" in server.log()
 
 
 def test_a_server_ends_when_the_block_that_uses_it_raises(binary: ServerBinary) -> None:

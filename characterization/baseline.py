@@ -1,0 +1,279 @@
+"""Baselines: the approved behaviours of a subject, in files that merge and that a reviewer can read.
+
+    <baselines>/<subject>/graph.txt         one transition a line, sorted by the program's spelling
+    <baselines>/<subject>/cost.json         commands, round trips and bytes of each program, one a line
+    <baselines>/<subject>/backends/*.txt    transitions that another Redis shows otherwise, in the form of graph.txt
+    <baselines>/<subject>/provenance.json   when, where and with which versions; takes no part in comparing
+
+A baseline is replaced as a whole: a process that is killed while it writes leaves the old one as it was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import filelock
+
+from characterization.behaviour import Behaviour, Recording
+from characterization.errors import BaselineError, HoldfastError, NoBaselineError
+from characterization.outcome import Outcome
+from characterization.program import parse
+
+FORMAT = 1
+_HEADER = "holdfast graph"
+_END = "end"
+_COLUMNS = "program | answer | effects | events | states | kind"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """What is approved of one subject: its behaviours on the default backend, and where another Redis differs.
+
+    ``backends`` maps a backend's name without its version (``valkey``) to the transitions that it shows otherwise.
+    """
+
+    recording: Recording
+    backends: Mapping[str, Recording] = field(default_factory=dict)
+
+    def on(self, backend: str) -> Recording:
+        """What is approved for ``backend``."""
+        differences = self.backends.get(backend)
+        return self.recording if differences is None else self.recording.merged({b.program.text: b for b in differences})
+
+
+# Text.
+
+
+def graph_text(recording: Recording) -> str:
+    """``recording`` as graph.txt has it: the same bytes for equal recordings."""
+    lines = [f"{_HEADER} {FORMAT}", f"subject {recording.subject}", f"# {_COLUMNS}"]
+    return "\n".join([*lines, *map(_line, recording), _END, ""])
+
+
+def _line(behaviour: Behaviour) -> str:
+    outcome = behaviour.outcome
+    columns = [
+        _escaped(behaviour.program.text, "|"),
+        _escaped(outcome.answer, "|"),
+        "; ".join(_escaped(line, "|;") for line in outcome.effects),
+        "; ".join(_escaped(line, "|;") for line in outcome.events),
+        f"{outcome.before} > {outcome.after}",
+        _escaped(outcome.kind, "|"),
+    ]
+    return " | ".join(columns)
+
+
+_ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "|": "\\p", ";": "\\s"}
+_ESCAPED = {escape[1]: char for char, escape in _ESCAPES.items()}
+
+
+def _escaped(text: str, special: str) -> str:
+    return "".join(_ESCAPES[char] if char in special or char in "\\\n\r" else char for char in text)
+
+
+def _unescaped(text: str) -> str:
+    if "\\" not in text:
+        return text
+    parts = iter(text)
+    return "".join(char if char != "\\" else _ESCAPED[next(parts)] for char in parts)
+
+
+def cost_text(recording: Recording) -> str:
+    """The costs of ``recording`` as cost.json has them."""
+    rows = [f"{json.dumps(each.program.text)}: {list(each.outcome.cost)}" for each in recording]
+    return "{\n" + ",\n".join(rows) + "\n}\n"
+
+
+def parse_graph(text: str, costs: Mapping[str, tuple[int, int, int]], path: Path) -> Recording:
+    """The recording that ``text`` holds.
+
+    Raises:
+        BaselineError: it was written by a newer version, holds the marks of a merge, was cut short, or has a line that
+            cannot be read. The message names the line.
+    """
+    lines = text.splitlines()
+    _check_frame(lines, path)
+    subject = lines[1].partition(" ")[2]
+    behaviours = []
+    for number, line in enumerate(lines[2:-1], 3):
+        if not line.startswith("#"):
+            behaviours.append(_parse_line(line, subject, costs, path, number))
+    return Recording(subject, behaviours)
+
+
+def _check_frame(lines: list[str], path: Path) -> None:
+    for number, line in enumerate(lines, 1):
+        if line.startswith(("<<<<<<< ", ">>>>>>> ", "=======")):
+            raise BaselineError(f"{path}:{number} holds the marks of an unfinished merge: resolve it, lines may be in any order")
+    if not lines or not lines[0].startswith(f"{_HEADER} "):
+        raise BaselineError(f"{path} is not a baseline: its first line must be `{_HEADER} {FORMAT}`. {_RESTORE}")
+    version = lines[0].removeprefix(_HEADER).strip()
+    if version != str(FORMAT):
+        raise BaselineError(
+            f"{path} is in format {version}, this holdfast reads format {FORMAT}: use the holdfast that wrote it, or record anew"
+        )
+    if len(lines) < 2 or not lines[1].startswith("subject ") or lines[-1] != _END:
+        raise BaselineError(f"{path} was cut short: it does not close with `{_END}`. {_RESTORE}")
+
+
+_RESTORE = "Take it from version control again, or remove its folder and record anew."
+
+
+def _parse_line(
+    line: str, subject: str, costs: Mapping[str, tuple[int, int, int]], path: Path, number: int
+) -> Behaviour:
+    try:
+        program, answer, effects, events, states, kind = line.split(" | ")
+        before, after = states.split(" > ")
+        spelled = _unescaped(program)
+        outcome = Outcome(
+            answer=_unescaped(answer), effects=_items(effects), events=_items(events), cost=costs.get(spelled, (0, 0, 0)),
+            before=before, after=after, kind=_unescaped(kind),
+        )  # fmt: skip
+        return Behaviour(subject=subject, program=parse(spelled), outcome=outcome)
+    except (ValueError, KeyError, StopIteration, RuntimeError, HoldfastError) as error:
+        raise BaselineError(
+            f"{path}:{number} cannot be read as `{_COLUMNS}` ({error}): {line[:80]!r}. {_RESTORE}"
+        ) from error
+
+
+def _items(column: str) -> tuple[str, ...]:
+    return tuple(_unescaped(item) for item in column.split("; ")) if column else ()
+
+
+# Files.
+
+
+class Baselines:
+    """A folder of baselines, one folder for each subject. Several may read it; one at a time may write."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def place(self, subject: str) -> Path:
+        """Where the baseline of ``subject`` is kept."""
+        return self.folder / subject.replace(":", ".").replace("/", "_")
+
+    def exists(self, subject: str) -> bool:
+        """Whether there is one."""
+        return self._settled(subject).is_dir()
+
+    def read(self, subject: str) -> Baseline:
+        """The baseline of ``subject``.
+
+        Raises:
+            NoBaselineError: there is none.
+            BaselineError: it cannot be read.
+        """
+        place = self._settled(subject)
+        if not place.is_dir():
+            raise NoBaselineError(
+                f"{subject} has no baseline in {self.folder}: record one with `holdfast record {subject}`, and commit it"
+            )
+        costs = _read_costs(place / "cost.json")
+        recording = parse_graph(_read(place / "graph.txt"), costs, place / "graph.txt")
+        others = {
+            path.stem: parse_graph(_read(path), costs, path) for path in sorted((place / "backends").glob("*.txt"))
+        }
+        return Baseline(recording=recording, backends=others)
+
+    def write(self, subject: str, baseline: Baseline, provenance: Mapping[str, object]) -> None:
+        """Replace the baseline of ``subject``.
+
+        Raises:
+            BaselineError: the folder cannot be written.
+        """
+        place = self._settled(subject)
+        new, old = place.with_name(place.name + ".new"), place.with_name(place.name + ".old")
+        try:
+            shutil.rmtree(new, ignore_errors=True)
+            _write_files(new, baseline, provenance)
+            if place.exists():
+                place.rename(old)
+            new.rename(place)
+            shutil.rmtree(old, ignore_errors=True)
+        except OSError as error:
+            raise BaselineError(f"{place} cannot be written: {error.strerror or error}. {_WRITABLE}") from error
+
+    def _settled(self, subject: str) -> Path:
+        """The place of a baseline, after what a killed writer left there was put right."""
+        place = self.place(subject)
+        old = place.with_name(place.name + ".old")
+        if old.is_dir() and not place.exists():
+            old.rename(place)
+        return place
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the folder for writing.
+
+        Raises:
+            BaselineError: another process holds it, or it cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(self.folder / ".lock")
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise BaselineError(f"another holdfast is writing to {self.folder}: wait for it to end, then try again") from None
+        except OSError as error:
+            raise BaselineError(f"{self.folder} cannot be written: {error.strerror or error}. {_WRITABLE}") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+_WRITABLE = "Make it writable, or name another folder with --baselines."
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BaselineError(f"{path} cannot be read: {error}. {_RESTORE}") from error
+
+
+def _read_costs(path: Path) -> dict[str, tuple[int, int, int]]:
+    text = _read(path)
+    try:
+        return {program: (commands, trips, sent) for program, (commands, trips, sent) in json.loads(text).items()}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise BaselineError(f"{path} cannot be read: {error}. {_RESTORE}") from error
+
+
+def _write_files(folder: Path, baseline: Baseline, provenance: Mapping[str, object]) -> None:
+    folder.mkdir(parents=True)
+    _write(folder / "graph.txt", graph_text(baseline.recording))
+    _write(folder / "cost.json", cost_text(baseline.recording))
+    _write(folder / "provenance.json", json.dumps(provenance, indent=2, sort_keys=True) + "\n")
+    differing = {name: recording for name, recording in baseline.backends.items() if len(recording)}
+    if differing:
+        (folder / "backends").mkdir()
+    for name, recording in differing.items():
+        _write(folder / "backends" / f"{name}.txt", graph_text(recording))
+
+
+def _write(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def differing(baseline: Recording, seen: Iterable[Behaviour]) -> Recording:
+    """Those of ``seen`` that show something else than ``baseline`` has."""
+    return Recording(
+        baseline.subject,
+        [
+            each
+            for each in seen
+            if (known := baseline.get(each.program.text)) is None or known.outcome.seen != each.outcome.seen
+        ],
+    )

@@ -1,0 +1,125 @@
+"""Carrying out programs: in this process, or spread over worker processes.
+
+The outcomes do not depend on which: every program begins in a world of its own, with the same seed.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import functools
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from characterization.finding import load_subject
+from characterization.outcome import Outcome
+from characterization.performing import Performer
+from characterization.program import Program
+from characterization.subject import Subject
+from simulator.backend import Backend
+from simulator.seed import Seed
+from simulator.world import World
+
+Progress = Callable[[int], None]
+CHUNK = 40
+
+
+class Runner(Protocol):
+    """Carries out programs of one subject."""
+
+    def run(self, programs: Sequence[Program], done: Progress) -> list[Outcome]:
+        """The outcomes of ``programs``, in their order. ``done`` is called with how many more have been run."""
+
+
+class LocalRunner:
+    """Runs programs in this process, in an order drawn from the seed: no outcome may depend on what ran before."""
+
+    def __init__(self, performer: Performer, seed: Seed) -> None:
+        self._performer = performer
+        self._order = seed.fork("order").random()
+
+    def run(self, programs: Sequence[Program], done: Progress) -> list[Outcome]:
+        """See ``Runner``."""
+        outcomes: dict[Program, Outcome] = {}
+        for program in self._order.sample(list(programs), len(programs)):
+            outcomes[program] = self._performer.perform(program)
+            done(1)
+        return [outcomes[program] for program in programs]
+
+
+@contextmanager
+def local_runner(subject: Subject, seed: Seed, backend: Backend | None = None) -> Iterator[LocalRunner]:
+    """A runner in a world of its own in this process, entered for as long as the context lasts."""
+    with World(seed, backend) as world:
+        yield LocalRunner(Performer(subject, world), seed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a worker finds its subject: ``module:Class``, looked for in ``folders`` before anywhere else."""
+
+    target: str
+    folders: tuple[str, ...]
+
+
+class PooledRunner:
+    """Spreads programs over worker processes, each with a world of its own and its own hash seed."""
+
+    def __init__(self, pool: concurrent.futures.ProcessPoolExecutor, place: Place, seed: Seed) -> None:
+        self._pool = pool
+        self._place = place
+        self._seed = seed
+        self._order = seed.fork("order").random()
+
+    def run(self, programs: Sequence[Program], done: Progress) -> list[Outcome]:
+        """See ``Runner``."""
+        shuffled = self._order.sample(list(programs), len(programs))
+        chunks = [shuffled[start : start + CHUNK] for start in range(0, len(shuffled), CHUNK)]
+        work = functools.partial(_run_chunk, self._place, self._seed)
+        outcomes: dict[Program, Outcome] = {}
+        futures = {self._pool.submit(work, chunk): chunk for chunk in chunks}
+        try:
+            for future in concurrent.futures.as_completed(futures):
+                outcomes.update(zip(futures[future], future.result(), strict=True))
+                done(len(futures[future]))
+        finally:
+            for future in futures:
+                future.cancel()
+        return [outcomes[program] for program in programs]
+
+
+@contextmanager
+def worker_pool(workers: int, seed: Seed) -> Iterator[concurrent.futures.ProcessPoolExecutor]:
+    """Worker processes that hash strings by the seed, so that no outcome may depend on the order of a set."""
+    kept = os.environ.get("PYTHONHASHSEED")
+    os.environ["PYTHONHASHSEED"] = str(seed.fork("hash").number % 4_294_967_295)
+    context = multiprocessing.get_context("spawn")
+    pool = concurrent.futures.ProcessPoolExecutor(max_workers=workers, mp_context=context)
+    try:
+        # Processes start with the first work, so the variable has to stand until the pool is done.
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        if kept is None:
+            del os.environ["PYTHONHASHSEED"]
+        else:
+            os.environ["PYTHONHASHSEED"] = kept
+
+
+@functools.cache
+def _world(seed: Seed) -> World:
+    """The one world of a worker process, entered until the process ends."""
+    return World(seed).__enter__()
+
+
+@functools.cache
+def _performer(place: Place, seed: Seed) -> Performer:
+    return Performer(load_subject(place.target, place.folders), _world(seed))
+
+
+def _run_chunk(place: Place, seed: Seed, programs: Sequence[Program]) -> list[Outcome]:
+    performer = _performer(place, seed)
+    return [performer.perform(program) for program in programs]

@@ -1,0 +1,87 @@
+"""The sequence lens: breadth first over a subject's states.
+
+From the empty world, every operation with every argument of its small set; the world afterwards is the next state; and
+so on until no new state appears. A state is kept by the shortest program that leads to it (of equally short ones, the
+first by spelling), so that what is found depends neither on the order nor on the number of workers.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from characterization.behaviour import Behaviour
+from characterization.errors import EndlessStatesError
+from characterization.lenses.runner import Progress, Runner
+from characterization.program import Part, Program
+from characterization.subject import Subject
+
+
+class Walk:
+    """A walk over the states of ``subject``: what is known so far, and a way to look at more.
+
+    ``states`` has each state's name with the shortest program that leads to it; ``behaviours`` every transition.
+    """
+
+    def __init__(self, subject: Subject, runner: Runner, done: Progress) -> None:
+        self.subject = subject
+        self.states: dict[str, Program] = {}
+        self.kinds: dict[str, str] = {}
+        self.behaviours: dict[Program, Behaviour] = {}
+        self._runner = runner
+        self._done = done
+
+    def expand(self, starts: Sequence[Program], parts: Sequence[Part]) -> list[Program]:
+        """Take each of ``parts`` from each of ``starts``; the shortest programs to the states that were not known before.
+
+        Raises:
+            EndlessStatesError: there are more states than the subject's bound.
+        """
+        programs = [start.then(part) for start in starts for part in parts]
+        reached: dict[str, Program] = {}
+        for program, outcome in zip(programs, self._runner.run(programs, self._done), strict=True):
+            self.behaviours[program] = Behaviour(subject=type(self.subject).name, program=program, outcome=outcome)
+            self.states.setdefault(outcome.before, program.prelude)
+            self.kinds[outcome.before] = outcome.kind
+            if outcome.after not in self.states:
+                reached[outcome.after] = min(program, reached.get(outcome.after, program), key=lambda each: each.order)
+        self.states.update(reached)
+        if len(self.states) > type(self.subject).bounds.states:
+            raise EndlessStatesError(self._growth())
+        return sorted(reached.values(), key=lambda each: each.order)
+
+    def _growth(self) -> str:
+        bounds = type(self.subject).bounds
+        values: dict[str, set[str]] = defaultdict(set)
+        for behaviour in self.behaviours.values():
+            for line in behaviour.outcome.effects:
+                path, _, value = line.replace(" -> ", " = ").rpartition(" = ")
+                values[path.split(" = ")[0].rsplit(" ", 1)[0] if " = " in path else path].add(value)
+        path, seen = max(values.items(), key=lambda item: (len(item[1]), item[0]))
+        some = ", ".join(sorted(seen, key=lambda value: (len(value), value))[:5])
+        return (
+            f"{type(self.subject).name} has more than {bounds.states} states. The field that grows is {path} ({some}, …: "
+            f"{len(seen)} values). Say how it is to be taken when states are compared, in the subject:\n"
+            f'    abstractions = [cap("{_general(path)}", 2)]   # or drop("{_general(path)}"), or Bounds(states=…)'
+        )
+
+
+def _general(path: str) -> str:
+    """``path`` with what stands in parentheses left open: ``main(*).relay_count``."""
+    word, bracket, rest = path.partition("(")
+    return f"{word}(*){rest.partition(')')[2]}" if bracket else path
+
+
+def sequence(walk: Walk) -> None:
+    """Walk until no new state appears.
+
+    Raises:
+        EndlessStatesError: programs grow longer than the subject's bound, or states become too many.
+    """
+    calls = type(walk.subject).calls()
+    starts = [Program()]
+    for _ in range(type(walk.subject).bounds.depth):
+        starts = walk.expand(starts, calls)
+        if not starts:
+            return
+    raise EndlessStatesError(walk._growth())
