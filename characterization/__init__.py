@@ -1,0 +1,72 @@
+"""Writes down what a stateful service does, and says in its own words what a change has changed.
+
+    subject         what an author declares: replicas, operations, words, horizons, laws
+    finding         subjects by name, as [tool.holdfast], an entry point or module:Class gives them
+    program         what is done to a subject, spelled so that it can be read and pasted
+    renaming        what varies from run to run, renamed by role and first appearance
+    state           everything that is stored and remembered, with words for names
+    outcome         what one step showed: answer, effects, events, cost
+    performing      programs run in a world, and what they showed
+    lenses          which programs are run: the sequence lens, the time lens
+    behaviour       programs with their outcomes, and recordings of many
+    recording       recordings made twice, so that what is not deterministic is named
+    baseline        approved behaviours in files
+    comparing       what is different between two recordings, in groups of one cause
+    deciding        pending results, and their promotion to the baseline
+    explaining      one behaviour with every command and reply
+    revision        the same subject at another git revision
+    command_line    the command ``holdfast``
+    plugin          the same from pytest, a behaviour an item
+    errors          what a user can mend, and the exit codes
+    subjects        the reference services as subjects
+
+Start with ``subject``, then ``performing``. Programs become outcomes in ``performing``; everything after that is pure.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from characterization.subject import (
+        Bounds as Bounds,
+    )
+    from characterization.subject import (
+        Run as Run,
+    )
+    from characterization.subject import (
+        Subject as Subject,
+    )
+    from characterization.subject import (
+        cap as cap,
+    )
+    from characterization.subject import (
+        drop as drop,
+    )
+    from characterization.subject import (
+        law as law,
+    )
+    from characterization.subject import (
+        operation as operation,
+    )
+    from characterization.subject import (
+        seconds as seconds,
+    )
+    from characterization.subject import (
+        small as small,
+    )
+    from simulator.world import World as World
+
+_PUBLIC = dict.fromkeys(
+    ("Bounds", "Run", "Subject", "cap", "drop", "law", "operation", "seconds", "small"), "characterization.subject"
+) | {"World": "simulator.world"}
+
+__all__ = ["Bounds", "Run", "Subject", "World", "cap", "drop", "law", "operation", "seconds", "small"]
+
+
+def __getattr__(name: str) -> Any:
+    """What subjects are written with, imported when it is asked for: an unused plugin must cost nothing."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)

@@ -44,7 +44,9 @@ class Baseline:
     def on(self, backend: str) -> Recording:
         """What is approved for ``backend``."""
         differences = self.backends.get(backend)
-        return self.recording if differences is None else self.recording.merged({b.program.text: b for b in differences})
+        return (
+            self.recording if differences is None else self.recording.merged({b.program.text: b for b in differences})
+        )
 
 
 # Text.
@@ -110,7 +112,9 @@ def parse_graph(text: str, costs: Mapping[str, tuple[int, int, int]], path: Path
 def _check_frame(lines: list[str], path: Path) -> None:
     for number, line in enumerate(lines, 1):
         if line.startswith(("<<<<<<< ", ">>>>>>> ", "=======")):
-            raise BaselineError(f"{path}:{number} holds the marks of an unfinished merge: resolve it, lines may be in any order")
+            raise BaselineError(
+                f"{path}:{number} holds the marks of an unfinished merge: resolve it, lines may be in any order"
+            )
     if not lines or not lines[0].startswith(f"{_HEADER} "):
         raise BaselineError(f"{path} is not a baseline: its first line must be `{_HEADER} {FORMAT}`. {_RESTORE}")
     version = lines[0].removeprefix(_HEADER).strip()
@@ -221,7 +225,9 @@ class Baselines:
             lock = filelock.FileLock(self.folder / ".lock")
             lock.acquire(timeout=0)
         except filelock.Timeout:
-            raise BaselineError(f"another holdfast is writing to {self.folder}: wait for it to end, then try again") from None
+            raise BaselineError(
+                f"another holdfast is writing to {self.folder}: wait for it to end, then try again"
+            ) from None
         except OSError as error:
             raise BaselineError(f"{self.folder} cannot be written: {error.strerror or error}. {_WRITABLE}") from error
         try:

@@ -1,9 +1,9 @@
 """Finding subjects: by name from ``[tool.holdfast]`` or an entry point, or as ``module:Class``.
 
-    [tool.holdfast]
-    baselines = "holdfast"                                  # where baselines are kept
-    [tool.holdfast.subjects]
-    "shop.basket" = "tests.characterization:Basket"
+[tool.holdfast]
+baselines = "holdfast"                                  # where baselines are kept
+[tool.holdfast.subjects]
+"shop.basket" = "tests.characterization:Basket"
 """
 
 from __future__ import annotations

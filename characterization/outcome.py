@@ -49,8 +49,8 @@ def effects(before: State, after: State) -> tuple[str, ...]:
     each field, member and time to live that differs: ``main(s1).relay_count 1 -> 2``, ``index +s1``.
     """
     lines: list[str] = []
-    for word in sorted({*before.keys(), *after.keys()}):
-        lines += _entry_effects(word, before[word] if word in before else None, after[word] if word in after else None)
+    for word in sorted({*before.words(), *after.words()}):
+        lines += _entry_effects(word, before.entry(word), after.entry(word))
     return tuple(lines)
 
 
@@ -63,7 +63,9 @@ def _entry_effects(word: str, old: Entry | None, new: Entry | None) -> Iterator[
         ttl = "" if new.kind == "memory" else f" ttl {new.ttl}"
         was = "" if old is None else f", was a {old.kind}"
         yield f"+ {word} ({new.kind}){ttl}{was}"
-        yield from (f"{path} = {value}" if value != "in" else _member(path, "+") for path, value in flat(word, new.value))
+        yield from (
+            f"{path} = {value}" if value != "in" else _member(path, "+") for path, value in flat(word, new.value)
+        )
     else:
         if old.ttl != new.ttl:
             yield f"{word} ttl {old.ttl} -> {new.ttl}"
@@ -176,5 +178,3 @@ def _bytes(value: bytes, renamer: Renamer) -> str:
 
 def _sorted(items: Any) -> list[tuple[Any, Any]]:
     return sorted(items, key=lambda item: (type(item[0]).__name__, str(item[0])))
-
-

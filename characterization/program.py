@@ -63,7 +63,11 @@ class Move:
     @property
     def text(self) -> str:
         """As it is spelled in a program."""
-        return f"clock +{self.seconds:g}s" if self.seconds < 1000 else f"clock +{self.seconds:.3f}".rstrip("0").rstrip(".") + "s"
+        return (
+            f"clock +{self.seconds:g}s"
+            if self.seconds < 1000
+            else f"clock +{self.seconds:.3f}".rstrip("0").rstrip(".") + "s"
+        )
 
 
 Part = Call | Move

@@ -59,7 +59,9 @@ class Renamer:
 
     def scrubbed(self, role: str, text: str) -> str:
         """``role#1`` for a value that a scrub names: the same value has the same number."""
-        return self._seen.setdefault(f"{role}\0{text}", f"{role}#{1 + sum(key.startswith(role + chr(0)) for key in self._seen)}")
+        return self._seen.setdefault(
+            f"{role}\0{text}", f"{role}#{1 + sum(key.startswith(role + chr(0)) for key in self._seen)}"
+        )
 
     def _near(self, moment_ns: int) -> str | None:
         since_ns = moment_ns - self._origin_ns

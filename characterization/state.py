@@ -38,7 +38,7 @@ class State:
         self._entries = dict(sorted(entries.items()))
         self._identities: dict[tuple[Abstraction, ...], str] = {}
 
-    def keys(self) -> list[str]:
+    def words(self) -> list[str]:
         """The words, sorted."""
         return list(self._entries)
 
@@ -47,6 +47,10 @@ class State:
 
     def __contains__(self, word: object) -> bool:
         return word in self._entries
+
+    def entry(self, word: str) -> Entry | None:
+        """One key with its kind and time to live; none where there is no such key."""
+        return self._entries.get(word)
 
     def get(self, word: str) -> Any:
         """The value of one key; none where there is no such key."""
@@ -90,7 +94,7 @@ def _limited(value: str, limit: int | None) -> str | None:
     if limit is None:
         return None
     try:
-        return str(min(float(value), limit))
+        return f"{min(float(value), limit):g}"
     except ValueError:
         return value
 
@@ -197,7 +201,9 @@ def _stream(record: Record, renamer: Renamer) -> Any:
     def name(ident: bytes) -> str:
         return renamer.text(ident.decode().replace("-", " ", 1)).replace(" ", "-", 1)
 
-    entries = {name(ident): {text_of(k): _field(v, renamer) for k, v in fields.items()} for ident, fields in record.value}
+    entries = {
+        name(ident): {text_of(k): _field(v, renamer) for k, v in fields.items()} for ident, fields in record.value
+    }
     groups = {
         text_of(group): {
             "last": name(about["last"]),

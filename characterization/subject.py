@@ -71,7 +71,9 @@ class Operation:
             SubjectError: the operation takes another number of arguments, or does not have such a value.
         """
         if len(call.labels) != len(self.arguments):
-            raise SubjectError(f"{self.name} takes {len(self.arguments)} arguments, `{call.text}` has {len(call.labels)}")
+            raise SubjectError(
+                f"{self.name} takes {len(self.arguments)} arguments, `{call.text}` has {len(call.labels)}"
+            )
         bound = {}
         for (argument, few), label in zip(self.arguments.items(), call.labels, strict=True):
             if label not in few.values:
@@ -141,7 +143,7 @@ class Bounds:
     be moved in one program of the time lens.
     """
 
-    states: int = 400
+    states: int = 1500
     depth: int = 12
     moves: int = 2
 
@@ -162,9 +164,11 @@ class Subject:
     scrubs: ClassVar[Sequence[str]] = ()
     bounds: ClassVar[Bounds] = Bounds()
 
-    def replica(self, world: World) -> Any:
+    def replica(self, world: World) -> Any:  # noqa: ARG002 - for subclasses
         """One process of the service: a new instance, built with what ``world`` hands out. May be a coroutine."""
-        raise SubjectError(f"{type(self).__name__} does not say how to start a replica: write `def replica(self, world)`")
+        raise SubjectError(
+            f"{type(self).__name__} does not say how to start a replica: write `def replica(self, world)`"
+        )
 
     def local(self, replica: Any) -> Any:  # noqa: ARG002 - for subclasses
         """What is seen of a replica's own memory: plain values. None: nothing."""
@@ -175,7 +179,7 @@ class Subject:
 
         Groups of changes are named by it, and of each kind one state is a start of the time lens.
         """
-        return ", ".join(state.keys()) or "the empty world"
+        return ", ".join(state.words()) or "the empty world"
 
     @classmethod
     def operations(cls) -> dict[str, Operation]:

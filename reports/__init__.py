@@ -1,0 +1,13 @@
+"""Renders what was found for people. Everything here turns values of ``characterization`` into text, and does nothing else.
+
+    words      lines that fit a screen: widths, wrapping, tables, numbers with their nouns
+    eliding    two long values side by side: only where they differ
+    facts      what is surprising about a recording, as far as it can be computed soundly
+    terminal   comparisons, recordings and explanations as plain text
+    states     a recording as states, numbered, and the transitions between them; what was added and removed
+    layout     where the boxes and lines of a graph go: layers from left to right
+    drawing    boxes and lines as SVG
+    graph      the state graph as text and as picture
+
+Start with ``terminal``, which every command prints through; ``graph`` is the other door.
+"""

@@ -16,7 +16,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from simulator.backend import Command, Reply
@@ -36,7 +36,7 @@ class GatedConnection(AbstractConnection):
         super().__init__(**options)
         self._loop = loop
         self._replies: deque[Reply] = deque()
-        self._waiter: asyncio.Future[Any] | None = None
+        self._waiter: asyncio.Future[bool] | None = None
         self._up = False
         self.door = gate.open(int(self.db), self.protocol, self)
         self.pool_of: object = None
@@ -50,6 +50,9 @@ class GatedConnection(AbstractConnection):
 
     def _host_error(self) -> str:
         return "the gate"
+
+    async def _connect(self) -> None:
+        """Nothing to do: there is no socket."""
 
     @property
     def is_connected(self) -> bool:
@@ -69,8 +72,8 @@ class GatedConnection(AbstractConnection):
 
     async def connect_check_health(
         self,
-        check_health: bool = True,
-        retry_socket_connect: bool = True,  # noqa: ARG002, FBT001, FBT002 - redis-py's
+        check_health: bool = True,  # noqa: ARG002, FBT001, FBT002 - redis-py's signature
+        retry_socket_connect: bool = True,  # noqa: ARG002, FBT001, FBT002 - redis-py's signature
     ) -> None:
         """The same: a gate is always healthy."""
         await self.connect()
@@ -83,7 +86,9 @@ class GatedConnection(AbstractConnection):
         """Drop the connection without waiting for anything: as at the end of a run, or in a crash."""
         self._up = False
         self._replies.clear()
-        self._waiter = None
+        if self._waiter is not None:
+            _wake(self._waiter, dropped=True)
+            self._waiter = None
         self.door.close()
 
     def __del__(self, _warnings: Any = None) -> None:
@@ -120,8 +125,8 @@ class GatedConnection(AbstractConnection):
         if seconds != math.inf:
             self._loop.call_later(seconds, self._give_up, request)
 
-    def _give_up(self, request: Request) -> None:
-        if self.door.blocked is request:
+    def _give_up(self, request: Request | None) -> None:
+        if request is not None and self.door.blocked is request:
             self.door.gate.unblock(self.door, None)
 
     async def can_read(self) -> bool:
@@ -151,7 +156,9 @@ class GatedConnection(AbstractConnection):
             if not arrived:
                 return self._late(timeout, disconnect_on_error=disconnect_on_error)
         reply = self._replies.popleft()
-        if isinstance(reply, ResponseError):
+        if isinstance(reply, RedisError):
+            if disconnect_on_error and not isinstance(reply, ResponseError):
+                self.drop()  # redis-py takes some refusals, such as a wrong password, for the end of the connection
             raise reply
         return reply if disable_decoding else self._decoded(reply)
 
@@ -163,11 +170,13 @@ class GatedConnection(AbstractConnection):
         self._waiter = waiter = loop.create_future()
         timer = loop.call_later(within, _wake, waiter) if within is not None and within != math.inf else None
         try:
-            await waiter
+            dropped = await waiter
         finally:
             self._waiter = None
             if timer is not None:
                 timer.cancel()
+        if dropped:  # by another task
+            raise RedisConnectionError("Connection closed by server.")
         return bool(self._replies)
 
     def _late(self, timeout: float | None, *, disconnect_on_error: bool) -> None:
@@ -181,7 +190,7 @@ class GatedConnection(AbstractConnection):
         if not self.encoder.decode_responses:
             return reply
         if isinstance(reply, bytes):
-            return self.encoder.decode(reply)
+            return self.encoder.decode(reply)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
         if isinstance(reply, list):
             return [self._decoded(part) for part in reply]
         if isinstance(reply, dict):
@@ -210,6 +219,6 @@ def _lane() -> tuple[object, ...]:
     return task.lane if isinstance(task, LaneTask) else ("world",)
 
 
-def _wake(waiter: asyncio.Future[Any]) -> None:
+def _wake(waiter: asyncio.Future[bool], *, dropped: bool = False) -> None:
     if not waiter.done():
-        waiter.set_result(None)
+        waiter.set_result(dropped)

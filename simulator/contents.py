@@ -48,7 +48,8 @@ def _value(session: Session, kind: str, key: bytes) -> tuple[Any, Any]:
         case "hash":
             return _pairs(_ask(session, b"HGETALL", key)), None
         case "zset":
-            return _pairs(_ask(session, b"ZRANGE", key, b"0", b"-1", b"WITHSCORES")), None
+            scored = _pairs(_ask(session, b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"))
+            return {member: _score(score) for member, score in scored.items()}, None
         case "stream":
             return _entries(session, key), _groups(session, key)
     return _ask(session, b"DUMP", key), None  # of a module: its bytes are all that there is to compare
@@ -58,6 +59,12 @@ def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
+def _score(raw: bytes) -> bytes:
+    """One spelling of a score, since servers differ in how many digits they give."""
+    score = float(raw)
+    return (str(int(score)) if score.is_integer() else repr(score)).encode()
+
+
 def _entries(session: Session, key: bytes) -> tuple[Any, ...]:
     return tuple((ident, _pairs(fields)) for ident, fields in _ask(session, b"XRANGE", key, b"-", b"+"))
 
@@ -65,9 +72,9 @@ def _entries(session: Session, key: bytes) -> tuple[Any, ...]:
 def _groups(session: Session, key: bytes) -> dict[bytes, Any]:
     groups = {}
     for row in _ask(session, b"XINFO", b"GROUPS", key):
-        about = {bytes(name): value for name, value in _pairs(row).items()}
+        about: dict[bytes, Any] = dict(_pairs(row))
         name = about[b"name"]
-        waiting = _ask(session, b"XPENDING", key, name, b"-", b"+", b"1000")
+        waiting = _ask(session, b"XPENDING", key, name, b"-", b"+", b"%d" % max(1, int(about[b"pending"])))
         groups[name] = {
             "last": about[b"last-delivered-id"],
             "pending": tuple((ident, consumer, times) for ident, consumer, _idle, times in waiting),

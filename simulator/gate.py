@@ -190,13 +190,19 @@ class Gate:
         return []
 
     def _wake(self) -> None:
-        for door in tuple(self.blocked):
+        while self.blocked and self._serve_one():  # serving one, as BLMOVE does, may be what an older one waits for
+            pass
+        for door in self.subscribed:
+            self._hand_out(door, door.take_pushes())
+
+    def _serve_one(self) -> bool:
+        for door in self.blocked:
             assert door.blocked is not None
             reply = _at_once(door.session, door.blocked.commands[0])
             if reply is not None:
                 self.unblock(door, reply)
-        for door in self.subscribed:
-            self._hand_out(door, door.take_pushes())
+                return True
+        return False
 
     def unblock(self, door: Door, reply: Reply) -> None:
         """Answer a blocked connection: with what it waited for, or with nothing when its time is up."""
@@ -215,7 +221,8 @@ class Gate:
 
     def restart(self, now_ns: int) -> None:
         """Begin a new run on an empty Redis. Every connection must have been closed."""
-        assert not (self.parked or self.blocked or self.subscribed), "connections are closed before a new run"
+        for doors in (self.parked, self.blocked, self.subscribed):
+            assert not doors, "connections are closed before a new run"
         self.backend.restart(now_ns)
         self.cost = Cost()
         self.steps = 0

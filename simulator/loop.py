@@ -13,13 +13,15 @@ from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
-from typing import Any, Never, TypeVar
+from typing import Any, Never, TypeVar, TypeVarTuple
 
 from simulator.clock import NANOSECONDS, VirtualClock
 from simulator.errors import BypassedGateError, EndlessError
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 READY_MAX = 100_000
+ExceptionHandler = Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object]
 
 
 class LaneTask(asyncio.Task[T]):
@@ -49,7 +51,8 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     """The loop of one world.
 
     A driver calls ``run_ready`` until it has nothing to run, then lets something happen, and so on. ``failures`` collects
-    what asyncio would have handed to its exception handler: a run that leaves one there has not gone well.
+    what asyncio would have handed to its exception handler, and what was refused: a run that leaves one there has not
+    gone well.
     """
 
     def __init__(self, clock: VirtualClock) -> None:
@@ -60,6 +63,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self._births = 0
         self.tasks: list[LaneTask[Any]] = []
         self.failures: list[dict[str, Any]] = []
+        self._handler: ExceptionHandler | None = None
 
     # What asyncio asks of a loop.
 
@@ -79,26 +83,26 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         """False: a world's loop is kept between runs."""
         return False
 
-    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> events.Handle:
+    def call_soon(self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None) -> events.Handle:
         """Run ``callback`` after everything that is ready already."""
         handle = events.Handle(callback, args, self, context)
         self._ready.append(handle)
         return handle
 
     def call_soon_threadsafe(
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> events.Handle:
         """The same: a world has one thread."""
         return self.call_soon(callback, *args, context=context)
 
     def call_later(
-        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self, delay: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> events.TimerHandle:
         """Run ``callback`` once the clock has moved on by ``delay`` seconds."""
         return self.call_at(self.time() + delay, callback, *args, context=context)
 
     def call_at(
-        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> events.TimerHandle:
         """Run ``callback`` once the loop's time is ``when``; timers of one moment run in the order they were set."""
         handle = events.TimerHandle(when, callback, args, self, context)
@@ -114,7 +118,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         """A future of this loop."""
         return asyncio.Future(loop=self)
 
-    def create_task(  # type: ignore[override]  # newer Pythons pass more keywords
+    def create_task(
         self,
         coro: Generator[Any, None, T] | Coroutine[Any, Any, T],
         *,
@@ -147,11 +151,22 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         return ("world", self._births - 1)
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Remember what nobody handled."""
-        self.failures.append(context)
+        """Hand what nobody handled to the service's own handler, or remember it."""
+        if self._handler is not None:
+            self._handler(self, context)
+        else:
+            self.failures.append(context)
+
+    def set_exception_handler(self, handler: ExceptionHandler | None) -> None:
+        """Let the service handle what nobody handled, until the run ends."""
+        self._handler = handler
+
+    def get_exception_handler(self) -> ExceptionHandler | None:
+        """The service's own handler."""
+        return self._handler
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
-        """The same."""
+        """Remember it."""
         self.failures.append(context)
 
     async def shutdown_asyncgens(self) -> None:
@@ -178,7 +193,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
                 if not ready:
                     return
                 handle = ready.popleft()
-                if not handle._cancelled:  # type: ignore[attr-defined]
+                if not handle._cancelled:
                     handle._run()
         finally:
             events._set_running_loop(previous)
@@ -200,19 +215,25 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         """Forget everything of the last run; its tasks must have ended."""
         self._ready.clear()
         self._timers.clear()
+        for task in self.tasks:
+            task._log_traceback = False  # asyncio would speak of it when it is collected, which is in some later run
         self.tasks.clear()
         self.failures.clear()
+        self._handler = None
         self._sequence = self._births = 0
 
     # What no schedule can order.
 
     def _bypassed(self, what: str) -> Never:
-        raise BypassedGateError(
+        refusal = BypassedGateError(
             f"{what} was asked of the event loop inside a world, where nothing but Redis commands and time is ordered. "
             "Build the client with world.redis(), and hand in what reaches further out as a callback."
         )
+        # Remembered as well, since the code that asked may catch every exception.
+        self.failures.append({"message": "the gate was bypassed", "exception": refusal})
+        raise refusal
 
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Never:  # noqa: ARG002 - asyncio's signature
+    def run_in_executor(self, executor: Any, func: Callable[[*Ts], T], *args: *Ts) -> Never:  # noqa: ARG002 - asyncio's
         """Refused: a thread runs when it likes."""
         self._bypassed(f"a thread for {getattr(func, '__qualname__', func)!r}")
 
@@ -220,14 +241,49 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         """Refused: a name server is not in this world."""
         self._bypassed(f"the address of {host}:{port}")
 
-    async def create_connection(self, *_: Any, host: Any = None, port: Any = None, **__: Any) -> Never:
+    async def create_connection(self, *arguments: Any, **options: Any) -> Never:
         """Refused: a socket is not ordered by the gate."""
-        self._bypassed(f"a connection to {host}:{port}")
+        self._bypassed(f"a connection to {_address(arguments, options)}")
 
-    async def create_unix_connection(self, *_: Any, path: Any = None, **__: Any) -> Never:
+    async def create_unix_connection(self, *arguments: Any, **options: Any) -> Never:
         """Refused: a socket is not ordered by the gate."""
-        self._bypassed(f"a connection to {path}")
+        self._bypassed(f"a connection to {_address(arguments, options)}")
+
+    async def create_datagram_endpoint(self, *_: Any, **__: Any) -> Never:
+        """Refused: a socket is not ordered by the gate."""
+        self._bypassed("a socket for datagrams")
+
+    async def create_server(self, *arguments: Any, **options: Any) -> Never:
+        """Refused: nobody outside can call in."""
+        self._bypassed(f"a server on {_address(arguments, options)}")
+
+    async def sock_connect(self, _sock: Any, address: Any) -> Never:
+        """Refused: a socket is not ordered by the gate."""
+        self._bypassed(f"a connection to {address}")
+
+    def add_reader(self, *_: Any) -> Never:  # type: ignore[override]  # refused whatever is asked
+        """Refused: a file is ready when it likes."""
+        self._bypassed("a reader of a file")
+
+    def add_writer(self, *_: Any) -> Never:  # type: ignore[override]  # refused whatever is asked
+        """Refused: a file is ready when it likes."""
+        self._bypassed("a writer to a file")
+
+    def add_signal_handler(self, *_: Any) -> Never:  # type: ignore[override]  # refused whatever is asked
+        """Refused: a signal comes when it likes."""
+        self._bypassed("a handler of a signal")
 
     async def subprocess_exec(self, *_: Any, **__: Any) -> Never:
         """Refused: a process runs when it likes."""
         self._bypassed("a process")
+
+    async def subprocess_shell(self, *_: Any, **__: Any) -> Never:
+        """Refused: a process runs when it likes."""
+        self._bypassed("a process")
+
+
+def _address(arguments: tuple[Any, ...], options: dict[str, Any]) -> str:
+    """Where a call wants to connect to; the protocol's factory comes first, the host and the port or a path follow."""
+    return ":".join(
+        map(str, [*arguments[1:3], *(options[name] for name in ("host", "port", "path") if name in options)])
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -47,30 +48,36 @@ class World:
         # Another seed has another epoch, so that a date which leaks into an outcome shows itself as one.
         self.epoch_ns = EPOCH_NS + seed.fork("epoch").random().randrange(1000) * DAY_NS
         self.clock = VirtualClock(self.epoch_ns)
-        self.loop = SimulatedLoop(self.clock)
+        self.loop = SimulatedLoop(self.clock)  # type: ignore[abstract]  # what it leaves out is refused by its base
         self.gate = Gate(self.backend)
         self.chance = Chance()
         self._virtual = Virtual(self.clock, self.chance)
         self._ear = Ear()
         self._registries: list[Registry] = []
         self._connections: list[GatedConnection] = []
-        self._clients: dict[tuple[int, str], Redis] = {}
+        self._clients: dict[int, tuple[Mapping[str, Any], Redis]] = {}
         self._asked = 0
 
     # Life.
 
     def __enter__(self) -> Self:
-        self._virtual.enter()
-        self._ear.listen()
-        self.restart()
+        with ExitStack() as undo:
+            undo.callback(self._virtual.leave)
+            self._virtual.enter()
+            undo.callback(self._ear.stop)
+            self._ear.listen()
+            self.restart()
+            undo.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end_tasks()
-        self._ear.stop()
-        self._virtual.leave()
+        with ExitStack() as steps:  # from last to first, each whatever becomes of the others
+            steps.callback(self._virtual.leave)
+            steps.callback(self._ear.stop)
+            steps.callback(self._drop_connections)
+            steps.callback(self._end_tasks)
 
     def restart(self) -> None:
         """Begin a new run, as if nothing had happened before it."""
@@ -88,7 +95,7 @@ class World:
     def _drop_connections(self) -> None:
         for connection in self._connections:
             connection.drop()
-        for client in self._clients.values():
+        for _, client in self._clients.values():
             pool = client.connection_pool
             # The order in which a pool hands out its connections must not depend on the run before.
             own = [connection for connection in self._connections if connection.pool_of is pool]
@@ -118,10 +125,18 @@ class World:
     def redis(self, **options: Any) -> Redis:
         """redis-py's asyncio client, unmodified, with ``options`` as its service gives them, on this world's Redis."""
         self._asked += 1
-        slot = (self._asked, repr(sorted(options.items(), key=lambda item: item[0])))
-        if slot not in self._clients:
-            self._clients[slot] = self._new_client(options)
-        return self._clients[slot]
+        asked, client = self._clients.get(self._asked, (None, None))
+        if client is None or asked != options:
+            self._forget(client)
+            client = self._new_client(options)
+            self._clients[self._asked] = (options, client)
+        return client
+
+    def _forget(self, client: Redis | None) -> None:
+        """Let go of a client that another one takes the place of."""
+        if client is not None:
+            pool = client.connection_pool
+            self._connections[:] = [connection for connection in self._connections if connection.pool_of is not pool]
 
     def _new_client(self, options: Mapping[str, Any]) -> Redis:
         client = Redis(**options)
@@ -235,6 +250,11 @@ class World:
             if task.done() and not task.cancelled() and task._log_traceback:
                 error = task.exception()
                 failed.append(Event(kind="log", name=f"task failed: {type(error).__name__}: {error}"))
+        for context in self.loop.failures:
+            # A task that failed is in the list already; a future that did is spoken of only when it is collected.
+            if "task" not in context and "future" not in context:
+                error = context.get("exception")
+                failed.append(Event(kind="log", name=f"loop failed: {type(error).__name__}: {error}"))
         return failed
 
 

@@ -7,6 +7,7 @@ first by spelling), so that what is found depends neither on the order nor on th
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -15,6 +16,9 @@ from characterization.errors import EndlessStatesError
 from characterization.lenses.runner import Progress, Runner
 from characterization.program import Part, Program
 from characterization.subject import Subject
+
+# `main(s1).relay_count 1 -> 2` and `main(s1).relay_count = 2`: a field that takes a value.
+_CHANGE = re.compile(r"(?P<path>[^+\- ]\S*(?: ttl)?) (?:= |\S+ -> )(?P<value>.+)")
 
 
 class Walk:
@@ -55,9 +59,12 @@ class Walk:
         values: dict[str, set[str]] = defaultdict(set)
         for behaviour in self.behaviours.values():
             for line in behaviour.outcome.effects:
-                path, _, value = line.replace(" -> ", " = ").rpartition(" = ")
-                values[path.split(" = ")[0].rsplit(" ", 1)[0] if " = " in path else path].add(value)
-        path, seen = max(values.items(), key=lambda item: (len(item[1]), item[0]))
+                match = _CHANGE.fullmatch(line)
+                if match:
+                    values[match["path"]].add(match["value"])
+        path, seen = max(
+            values.items(), key=lambda item: (len(item[1]), item[0]), default=("nothing that is seen", set())
+        )
         some = ", ".join(sorted(seen, key=lambda value: (len(value), value))[:5])
         return (
             f"{type(self.subject).name} has more than {bounds.states} states. The field that grows is {path} ({some}, …: "

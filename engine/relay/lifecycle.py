@@ -202,6 +202,10 @@ class LifecycleManager:
         try:
             async for height in heights:
                 await self.process_height(height)
+                # A cancellation that meets a reply is swallowed by asyncio.wait_for before Python 3.12,
+                # and Redis clients write and read with it.
+                if self._closed:
+                    return
         except Exception as error:  # noqa: BLE001 nobody awaits the task, so this is where it would vanish
             _log.error("block_loop_failed", error=str(error))
         else:

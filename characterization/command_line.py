@@ -1,0 +1,468 @@
+"""The command ``holdfast``.
+
+What a command does is done elsewhere; here it is asked for, shown, and turned into an exit code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from characterization import deciding, reporting
+from characterization.baseline import Baseline, Baselines, differing
+from characterization.behaviour import Behaviour, Recording
+from characterization.comparing import Comparison, Kind, compare
+from characterization.errors import ExitCode, HoldfastError, NothingSelectedError
+from characterization.explaining import explain as explain_program
+from characterization.finding import Project, find_project, load_subject
+from characterization.lenses.runner import Place, local_runner
+from characterization.performing import Performer
+from characterization.program import Program, parse
+from characterization.recording import Settings, explore, look_again, runners
+from characterization.recording import record as record_twice
+from characterization.revision import worktree
+from characterization.servers import RedisChoice, redis_choice
+from simulator.errors import WorldError
+from simulator.seed import Seed
+from simulator.world import World
+
+SEED = 20_260_201
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """What every command is given: the project, where baselines are, how to look, and how to speak."""
+
+    project: Project
+    baselines: Baselines
+    settings: Settings
+    redis: str
+    as_json: bool
+
+    def place(self, target: str, folder: Path | None = None) -> Place:
+        """Where workers find a subject: in the project's folder, or another one."""
+        return Place(target=target, folders=(str(folder or self.project.folder),))
+
+    def say(self, text: str) -> None:
+        """Show text, unless JSON was asked for."""
+        if not self.as_json:
+            click.echo(text)
+
+    def answer(self, value: object) -> None:
+        """Show JSON, where it was asked for."""
+        if self.as_json:
+            click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that every command has."""
+    decorators = [
+        click.option("--baselines", "folder", type=click.Path(path_type=Path), help="Another folder of baselines."),
+        click.option("--seed", type=int, default=SEED, show_default=True, help="From which everything random is drawn."),
+        click.option("--workers", type=click.IntRange(1), default=os.cpu_count() or 1, help="Processes; as many as cores."),
+        click.option("--redis", default="fake", show_default=True, metavar="fake|server|URL",
+                     help="fakeredis, a real server that is started and ended here, or an empty database of yours."),
+        click.option("--json", "as_json", is_flag=True, help="Print JSON for programs to read."),
+    ]  # fmt: skip
+    for decorator in reversed(decorators):
+        command = decorator(command)
+    return command
+
+
+def _session(folder: Path | None, seed: int, workers: int, redis: str, as_json: bool) -> Session:  # noqa: FBT001 - click's
+    project = find_project(Path.cwd())
+    return Session(
+        project=project,
+        baselines=Baselines(folder if folder is not None else project.baselines),
+        settings=Settings(seed=Seed(seed), workers=workers),
+        redis=redis,
+        as_json=as_json,
+    )
+
+
+@contextmanager
+def _progress(title: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error while something runs; none where nobody looks."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(title, total=total)
+        yield lambda count: progress.advance(task, count)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(package_name="holdfast", message="holdfast %(version)s")
+def holdfast() -> None:
+    """Pin down what a stateful, Redis-backed service does today; say tomorrow what has changed.
+
+    A SUBJECT is a name from [tool.holdfast.subjects] in pyproject.toml (or the beginning of several: `relay`), or
+    module:Class.
+    """
+
+
+@holdfast.command()
+@click.argument("subjects", nargs=-1)
+@_options
+def record(subjects: tuple[str, ...], **options: Any) -> int:
+    """Look at SUBJECTs twice, and keep what was seen: as the first baseline, or pending a decision.
+
+    With --redis server or a URL, what is pinned already is run there, and where that Redis shows something else, this is
+    pinned beside it.
+    """
+    session = _session(**options)
+    code = ExitCode.AS_PINNED
+    session.say(f"seed {session.settings.seed.number}, {session.settings.workers} workers, redis {session.redis}")
+    for name, target in session.project.selected(subjects).items():
+        place = session.place(target)
+        code = max(
+            code, _record_elsewhere(session, place) if session.redis != "fake" else _record_here(session, name, place)
+        )
+    return code
+
+
+def _record_here(session: Session, name: str, place: Place) -> ExitCode:
+    with session.baselines.writing(), _progress(f"record {name}") as done:
+        recording = record_twice(place, session.settings, done)
+        about = deciding.provenance("fakeredis", session.settings.seed.number)
+        if not session.baselines.exists(recording.subject):
+            session.baselines.write(recording.subject, Baseline(recording=recording), about)
+            session.say(reporting.terminal().recording(recording))
+            session.say(f"first baseline written to {session.baselines.place(recording.subject)}")
+            session.answer({"subject": recording.subject, "transitions": len(recording), "written": True})
+            return ExitCode.AS_PINNED
+    result = compare(session.baselines.read(recording.subject).recording, recording)
+    return _conclude(session, result, recording, about)
+
+
+def _record_elsewhere(session: Session, place: Place) -> ExitCode:
+    subject = type(load_subject(place.target, place.folders)).name
+    with session.baselines.writing(), redis_choice(session.redis) as choice:
+        baseline = session.baselines.read(subject)
+        result, recording = _look(session, place, baseline, choice)
+        backends = {**baseline.backends, choice.flavour: differing(baseline.recording, recording)}
+        about = deciding.provenance(choice.backend.name, session.settings.seed.number)
+        session.baselines.write(subject, Baseline(recording=baseline.recording, backends=backends), about)
+    session.say(
+        f"{subject} on {choice.backend.name}: {len(backends[choice.flavour])} of {len(recording)} differ; pinned"
+    )
+    for each in backends[choice.flavour]:
+        session.say(f"    {each.program.text}")
+    _say_unrun(session, result)
+    return ExitCode.INCONCLUSIVE if result.unrun else ExitCode.AS_PINNED
+
+
+@holdfast.command()
+@click.argument("subjects", nargs=-1)
+@_options
+def check(subjects: tuple[str, ...], **options: Any) -> int:
+    """Look at SUBJECTs again, and compare with their baselines. For CI: writes no tracked file."""
+    session = _session(**options)
+    codes = []
+    session.say(f"seed {session.settings.seed.number}, {session.settings.workers} workers, redis {session.redis}")
+    with redis_choice(session.redis) as choice:
+        for target in session.project.selected(subjects).values():
+            place = session.place(target)
+            subject = type(load_subject(place.target, place.folders)).name
+            baseline = session.baselines.read(subject)
+            result, recording = _look(session, place, baseline, choice)
+            about = deciding.provenance(choice.backend.name, session.settings.seed.number)
+            codes.append(_conclude(session, result, recording, about))
+    return _gravest(codes)
+
+
+def _look(session: Session, place: Place, baseline: Baseline, choice: RedisChoice) -> tuple[Comparison, Recording]:
+    pinned = baseline.on(choice.flavour)
+    unrun: tuple[tuple[str, str], ...] = ()
+    if not choice.has_clock:
+        moved = [each.program.text for each in pinned if each.program.lens == "time"]
+        unrun = tuple(
+            (program, f"{choice.backend.name} has no clock that can be moved: {choice.why}") for program in moved
+        )
+        pinned = pinned.merged(dict.fromkeys(moved))
+    with (
+        _progress(f"check {pinned.subject}", len(pinned)) as done,
+        runners(session.settings, place, choice.backend if choice.real else None) as runner,
+    ):
+        look = look_again(place, pinned, runner, done, walk=not choice.real)
+    if look.endless:
+        session.say(look.endless)
+    result = compare(pinned, look.recording, unrun)
+    return result, look.recording
+
+
+def _conclude(session: Session, result: Comparison, recording: Recording, about: dict[str, object]) -> ExitCode:
+    session.say(reporting.terminal().comparison(result, colour=sys.stdout.isatty()))
+    session.answer(comparison_json(result))
+    if result.groups:
+        deciding.keep_pending(session.project, recording, about)
+        session.say(f"    accept with `holdfast accept {result.subject}`, or by the names above")
+    if result.changed:
+        return ExitCode.CHANGED
+    if result.groups:
+        return ExitCode.COST_ONLY
+    return ExitCode.INCONCLUSIVE if result.unrun else ExitCode.AS_PINNED
+
+
+def _say_unrun(session: Session, result: Comparison) -> None:
+    if result.unrun:
+        session.say(f"    {len(result.unrun)} could not be run there: {result.unrun[0][1]}")
+
+
+def _gravest(codes: Sequence[ExitCode]) -> ExitCode:
+    order = [ExitCode.CHANGED, ExitCode.COST_ONLY, ExitCode.INCONCLUSIVE, ExitCode.AS_PINNED]
+    return min(codes, key=order.index)
+
+
+def comparison_json(result: Comparison) -> dict[str, object]:
+    """A comparison as JSON: its counts, and every group with the programs that show it."""
+    return {
+        "subject": result.subject,
+        "compared": result.compared,
+        "counts": {kind.value: result.count(kind) for kind in Kind},
+        "unrun": [{"program": program, "why": why} for program, why in result.unrun],
+        "groups": [
+            {
+                "kind": group.kind.value,
+                "follows": group.follows,
+                "operations": group.operations,
+                "states": group.kinds,
+                "differences": [{"old": each.old, "new": each.new} for each in group.differences],
+                "behaviours": [{"id": c.behaviour.ident, "program": c.program.text} for c in group.changes],
+            }
+            for group in result.groups
+        ],
+    }
+
+
+@holdfast.command("compare")
+@click.argument("subjects", nargs=-1, required=True)
+@click.option("--base", metavar="REV", help="Compare the code at this git revision with the working tree.")
+@_options
+def compare_command(subjects: tuple[str, ...], base: str | None, **options: Any) -> int:
+    """Compare two implementations, OLD and NEW, or with --base the SUBJECTs at a git revision and now."""
+    session = _session(**options)
+    if base is None:
+        if len(subjects) != 2:
+            raise click.UsageError("name two subjects, `holdfast compare OLD NEW`, or a revision with --base")
+        old, new = (session.place(session.project.target(name)) for name in subjects)
+        return _compare_places(session, old, new)
+    codes = []
+    with worktree(session.project.folder, base) as folder:
+        for target in session.project.selected(subjects).values():
+            codes.append(_compare_places(session, session.place(target, folder), session.place(target)))
+    return _gravest(codes)
+
+
+def _compare_places(session: Session, old: Place, new: Place) -> ExitCode:
+    recordings = []
+    for place in (old, new):
+        with _progress(f"explore {place.target}") as done:
+            recordings.append(_explore_apart(session, place, done))
+    first, second = recordings
+    result = compare(Recording(second.subject, [_renamed(each, second.subject) for each in first]), second)
+    session.say(reporting.terminal().comparison(result, colour=sys.stdout.isatty()))
+    session.answer(comparison_json(result))
+    if result.changed:
+        return ExitCode.CHANGED
+    return ExitCode.COST_ONLY if result.groups else ExitCode.AS_PINNED
+
+
+def _explore_apart(session: Session, place: Place, done: Callable[[int], None]) -> Recording:
+    """Explore in worker processes, even if it is one: two versions of a package do not fit into one process."""
+    settings = Settings(seed=session.settings.seed, workers=max(2, session.settings.workers))
+    with runners(settings, place) as runner:
+        return explore(place, runner, done)
+
+
+def _renamed(behaviour: Behaviour, subject: str) -> Behaviour:
+    return Behaviour(subject=subject, program=behaviour.program, outcome=behaviour.outcome)
+
+
+@holdfast.command()
+@click.argument("ident")
+@_options
+def explain(ident: str, **options: Any) -> int:
+    """Show one behaviour, by its ID or by SUBJECT and program: every command, every reply, every effect."""
+    session = _session(**options)
+    place, program, name = _located(session, ident)
+    with redis_choice(session.redis) as choice, World(session.settings.seed, choice.backend) as world:
+        performer = Performer(load_subject(place.target, place.folders), world)
+        explanation = explain_program(performer, program, name)
+    session.say(reporting.terminal().explanation(explanation))
+    session.answer({
+        "id": name, "program": program.text, "seed": explanation.seed, "backend": explanation.backend,
+        "parts": [
+            {"part": part.text, "answer": part.outcome.answer, "effects": part.outcome.effects,
+             "events": part.outcome.events,
+             "steps": [{"lane": s.lane, "commands": s.commands, "replies": s.replies} for s in part.steps]}
+            for part in explanation.parts
+        ],
+    })  # fmt: skip
+    return ExitCode.AS_PINNED
+
+
+@holdfast.command()
+@click.argument("ident")
+@_options
+def replay(ident: str, **options: Any) -> int:
+    """Run one behaviour again, by its ID or by SUBJECT and program, and say whether it is as pinned."""
+    session = _session(**options)
+    place, program, name = _located(session, ident)
+    subject = load_subject(place.target, place.folders)
+    with redis_choice(session.redis) as choice, local_runner(subject, session.settings.seed, choice.backend) as runner:
+        (outcome,) = runner.run([program], lambda _: None)
+    seen = Recording(type(subject).name, [Behaviour(subject=type(subject).name, program=program, outcome=outcome)])
+    known = session.baselines.exists(seen.subject)
+    pinned = session.baselines.read(seen.subject).on(choice.flavour).get(program.text) if known else None
+    lines = [f"{name}    seed {session.settings.seed.number}, {choice.backend.name}", f"    {program.text}",
+             f"    answer   {outcome.answer}", *(f"    effect   {line}" for line in outcome.effects),
+             *(f"    event    {line}" for line in outcome.events)]  # fmt: skip
+    session.say("\n".join(lines))
+    if pinned is None:
+        session.say("not pinned: there is no such program in the baseline")
+        return ExitCode.AS_PINNED
+    result = compare(Recording(seen.subject, [pinned]), seen)
+    session.say(reporting.terminal().comparison(result))
+    session.answer(comparison_json(result))
+    return ExitCode.CHANGED if result.changed else ExitCode.AS_PINNED
+
+
+def _located(session: Session, ident: str) -> tuple[Place, Program, str]:
+    """A behaviour by its ID, from what is pending or pinned; or by ``SUBJECT: program``."""
+    subject, colon, spelled = ident.partition(": ")
+    if colon:
+        program = parse(spelled)
+        if not program.parts:
+            raise click.UsageError(
+                "the program is empty: name a subject and a program, 'relay.store: save s1 ; get s1'"
+            )
+        place = session.place(session.project.target(subject))
+        name = type(load_subject(place.target, place.folders)).name
+        return place, program, f"{name}: {program.text}"
+    subject = ident.partition("/")[0]
+    for source in (deciding.pending_of(session.project), session.baselines):
+        if source.exists(subject):
+            for behaviour in source.read(subject).recording:
+                if behaviour.ident == ident:
+                    return session.place(session.project.target(subject)), behaviour.program, ident
+    raise NothingSelectedError(
+        f"there is no behaviour called {ident} in {session.baselines.folder}: `holdfast check` and `holdfast graph {subject}` "
+        "show their names; or spell a program, `holdfast explain 'SUBJECT: save s1 ; get s1'`"
+    )
+
+
+@holdfast.command()
+@click.argument("subject")
+@click.option(
+    "--against",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Mark what was added and removed since these baselines.",
+)
+@click.option(
+    "--svg",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the picture there, as one SVG file.",
+)
+@_options
+def graph(subject: str, against: Path | None, svg: Path | None, **options: Any) -> int:
+    """Show the state graph of a SUBJECT's baseline (of what is pending, if that is all there is), as text and picture."""
+    session = _session(**options)
+    name = _subject_name(session, subject)
+    recording = session.baselines.read(name).recording
+    older = Baselines(against).read(name).recording if against is not None else None
+    if svg is not None:
+        try:
+            svg.write_text(reporting.graph().svg(recording, against=older), encoding="utf-8")
+        except OSError as error:
+            raise HoldfastError(f"{svg} cannot be written: {error.strerror}") from error
+        session.say(f"written to {svg}")
+    else:
+        session.say(reporting.graph().text(recording, against=older))
+    session.answer([
+        {"id": each.ident, "program": each.program.text, "before": each.outcome.before, "after": each.outcome.after,
+         "answer": each.outcome.answer, "effects": each.outcome.effects, "events": each.outcome.events}
+        for each in recording
+    ])  # fmt: skip
+    return ExitCode.AS_PINNED
+
+
+def _subject_name(session: Session, asked: str) -> str:
+    place = session.place(session.project.target(asked))
+    return type(load_subject(place.target, place.folders)).name
+
+
+@holdfast.command()
+@click.argument("idents", nargs=-1, required=True, metavar="ID...")
+@_options
+def accept(idents: tuple[str, ...], **options: Any) -> int:
+    """Promote pending results to the baseline: exactly what was shown, nothing is run.
+
+    An ID names one behaviour; its beginning (`relay.store`, `relay.store/sequence/save`) or a pattern with * several.
+    """
+    session = _session(**options)
+    about = deciding.provenance("fakeredis", session.settings.seed.number)
+    promoted = deciding.accept(session.baselines, session.project, idents, about)
+    for change in promoted:
+        session.say(f"accepted   {change.kind.value:8} {change.behaviour.ident}   {change.program.text}")
+    session.answer([{"id": change.behaviour.ident, "kind": change.kind.value} for change in promoted])
+    return ExitCode.AS_PINNED
+
+
+@holdfast.command("subjects")
+@_options
+def subjects_command(**options: Any) -> int:
+    """List the subjects of this project, with their operations and laws."""
+    session = _session(**options)
+    rows = []
+    for name, target in session.project.selected(()).items():
+        subject = load_subject(target, (str(session.project.folder),))
+        operations, laws = list(type(subject).operations()), type(subject).laws()
+        rows.append({"name": name, "target": target, "operations": operations, "laws": laws})
+        session.say(f"{name:28} {(type(subject).__doc__ or '').strip().splitlines()[0]}")
+        session.say(f"{'':28} {', '.join(operations)}")
+        for law in laws:
+            session.say(f"{'':28} law: {law.replace('_', ' ')}")
+    session.answer(rows)
+    return ExitCode.AS_PINNED
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; the exit code. Every error that a user can mend becomes one message on standard error."""
+    # A third party's own packages come before whatever is installed beside holdfast.
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        code = holdfast.main(args=None if arguments is None else list(arguments), standalone_mode=False)
+    except click.UsageError as error:
+        error.show()
+        return ExitCode.USAGE
+    except (HoldfastError, WorldError) as error:
+        click.echo(f"holdfast: {error}", err=True)
+        return getattr(error, "exit_code", ExitCode.USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("holdfast: interrupted; nothing that was approved has changed", err=True)
+        return ExitCode.INTERRUPTED
+    except Exception:  # noqa: BLE001 - the last resort, which must not look like a change of behaviour
+        traceback.print_exc()
+        said = shlex.join(sys.argv[1:] if arguments is None else arguments)
+        click.echo(f"holdfast: this is a bug in holdfast; seen in `holdfast {said}`", err=True)
+        return ExitCode.INTERNAL
+    return int(code or 0)
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run())

@@ -1,0 +1,94 @@
+"""Deciding: results wait in ``.holdfast/`` until someone accepts them; accepting promotes exactly what was shown."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from importlib.metadata import version
+
+from characterization.baseline import Baseline, Baselines
+from characterization.behaviour import Recording
+from characterization.comparing import Change, compare
+from characterization.errors import NothingSelectedError
+from characterization.finding import Project
+
+
+def provenance(backend: str, seed: int) -> dict[str, object]:
+    """When, where and with which versions something was recorded."""
+    return {
+        "recorded": datetime.now(UTC).isoformat(timespec="seconds"),
+        "backend": backend,
+        "seed": seed,
+        "python": platform.python_version(),
+        "platform": platform.platform(terse=True),
+        "versions": {name: version(name) for name in ("holdfast", "redis", "fakeredis", "hypothesis")},
+    }
+
+
+def pending_of(project: Project) -> Baselines:
+    """The folder of pending results, which git is told to ignore."""
+    return Baselines(project.pending / "pending")
+
+
+def keep_pending(project: Project, recording: Recording, about: dict[str, object]) -> None:
+    """Leave what was seen of a subject for a decision, in place of what was left there before."""
+    pending = pending_of(project)
+    with pending.writing():
+        ignore = project.pending / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n", encoding="utf-8")
+        pending.write(recording.subject, Baseline(recording=recording), about)
+
+
+def accept(baselines: Baselines, project: Project, asked: Sequence[str], about: dict[str, object]) -> list[Change]:
+    """Promote pending results to the baseline: those that ``asked`` names, by ident, by pattern, or by a subject's name.
+
+    Nothing is run: what is promoted is what was shown. The changes that were promoted are returned.
+
+    Raises:
+        NothingSelectedError: nothing pending has such a name.
+    """
+    subjects = {each.partition("/")[0] for each in asked}
+    promoted: list[Change] = []
+    with baselines.writing():
+        for subject in sorted(subjects):
+            promoted += _accept_of(
+                subject, baselines, project, [each for each in asked if _subject_of(each) == subject], about
+            )
+    if not promoted:
+        raise NothingSelectedError(
+            f"nothing pending is called {', '.join(asked)}: `holdfast check` shows what is pending, and under which names"
+        )
+    return promoted
+
+
+def _subject_of(asked: str) -> str:
+    return asked.partition("/")[0]
+
+
+def _accept_of(
+    subject: str, baselines: Baselines, project: Project, asked: Sequence[str], about: dict[str, object]
+) -> list[Change]:
+    pending = pending_of(project)
+    if not pending.exists(subject):
+        return []
+    shown = pending.read(subject).recording
+    baseline = baselines.read(subject) if baselines.exists(subject) else Baseline(recording=Recording(subject, []))
+    changes = compare(baseline.recording, shown).changes
+    chosen = [change for change in changes if any(named(change, name) for name in asked)]
+    if not chosen:
+        return []
+    if len(chosen) == len(changes):
+        merged = shown
+    else:
+        merged = baseline.recording.merged({change.program.text: change.new for change in chosen})
+    baselines.write(subject, Baseline(recording=merged, backends=baseline.backends), about)
+    return chosen
+
+
+def named(change: Change, asked: str) -> bool:
+    """Whether ``asked`` means this change: its ident, the beginning of it up to a part, or a pattern with ``*``."""
+    ident = change.behaviour.ident
+    return ident == asked or ident.startswith((asked + "/", asked + "#")) or fnmatchcase(ident, asked)

@@ -1,0 +1,189 @@
+"""The pytest plugin: ``pytest --holdfast=check`` makes an item of every behaviour that is pinned.
+
+So selection, xdist, random order, JUnit and IDEs work as for any test. One more item for each subject, ``reachable``,
+walks the subject anew and fails where something can be reached that is not pinned. Without the option the plugin does
+nothing; everything else is imported only with it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from characterization.baseline import Baseline
+    from characterization.behaviour import Behaviour
+    from characterization.finding import Project
+    from characterization.lenses.runner import Place
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options."""
+    group = parser.getgroup("holdfast", "characterization by holdfast")
+    group.addoption("--holdfast", choices=["check"], help="check: run every pinned behaviour as a test")
+    group.addoption("--holdfast-baselines", metavar="DIR", help="another folder of baselines")
+    group.addoption("--holdfast-seed", type=int, default=20_260_201, help="from which everything random is drawn")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """With the option, register what collects behaviours, and collect baselines where nothing else was named."""
+    if config.getoption("--holdfast") is None or config.pluginmanager.has_plugin("holdfast-check"):
+        return
+    check = Check(config)
+    config.pluginmanager.register(check, "holdfast-check")
+    if config.args_source is not pytest.Config.ArgsSource.ARGS:
+        config.args[:] = [str(check.folder)]
+
+
+class Check:
+    """What ``--holdfast=check`` adds to a pytest run."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        from characterization.finding import find_project
+
+        self.project: Project = find_project(config.invocation_params.dir)
+        chosen = config.getoption("--holdfast-baselines")
+        self.folder = Path(chosen).resolve() if chosen else self.project.baselines
+        self.seed: int = config.getoption("--holdfast-seed")
+        if not self.folder.is_dir():
+            raise pytest.UsageError(f"there are no baselines in {self.folder}: record them with `holdfast record`")
+
+    def pytest_report_header(self) -> str:
+        """The seed, which is all that is random."""
+        return f"holdfast: seed {self.seed}, baselines {self.folder}"
+
+    def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> GraphFile | None:
+        """A graph.txt in the folder of baselines is a file of behaviours."""
+        if file_path.name == "graph.txt" and file_path.parent.parent == self.folder:
+            return GraphFile.from_parent(parent, path=file_path, check=self)
+        return None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        """Nothing of ours is ignored, whatever the project's norecursedirs say."""
+        return False if self.folder == collection_path or self.folder in collection_path.parents else None
+
+
+class GraphFile(pytest.File):
+    """The baseline of one subject."""
+
+    def __init__(self, check: Check, **options: Any) -> None:
+        super().__init__(**options)
+        self.check = check
+        self._performer: Any = None
+
+    def collect(self) -> list[pytest.Item]:
+        """An item for each behaviour, and ``reachable``."""
+        from characterization.baseline import Baselines
+        from characterization.errors import HoldfastError
+
+        try:
+            baseline = Baselines(self.check.folder).read(self._subject_name())
+        except HoldfastError as error:
+            raise self.CollectError(str(error)) from error
+        items: list[pytest.Item] = [
+            BehaviourItem.from_parent(self, name=each.ident.partition("/")[2], behaviour=each)
+            for each in baseline.recording
+        ]
+        items.append(ReachableItem.from_parent(self, name="reachable", baseline=baseline))
+        return items
+
+    def _subject_name(self) -> str:
+        second = [*self.path.read_text(encoding="utf-8").splitlines()[:2], "", ""][1]
+        return second.removeprefix("subject ").strip() or self.path.parent.name
+
+    def place(self, subject: str) -> Place:
+        """Where the subject's class is."""
+        from characterization.lenses.runner import Place
+
+        return Place(target=self.check.project.target(subject), folders=(str(self.check.project.folder),))
+
+    def performer(self, subject: str) -> Any:
+        """What runs programs of this subject, made once for each process."""
+        if self._performer is None:
+            from characterization.finding import load_subject
+            from characterization.performing import Performer
+            from simulator.seed import Seed
+            from simulator.world import World
+
+            place = self.place(subject)
+            world = World(Seed(self.check.seed))
+            self._performer = Performer(load_subject(place.target, place.folders), world)
+        return self._performer
+
+
+class BehaviourChangedError(Exception):
+    """A behaviour is not as pinned. The message is the report."""
+
+
+class _Item(pytest.Item):
+    parent: GraphFile
+
+    def reportinfo(self) -> tuple[Path, None, str]:
+        """Where it stands."""
+        return self.path, None, f"{self.path.parent.name}/{self.name}"
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """The report alone: a traceback through holdfast says nothing about the service."""
+        from characterization.errors import HoldfastError
+
+        if isinstance(excinfo.value, (BehaviourChangedError, HoldfastError)):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+
+class BehaviourItem(_Item):
+    """One pinned behaviour."""
+
+    def __init__(self, behaviour: Behaviour, **options: Any) -> None:
+        super().__init__(**options)
+        self.behaviour = behaviour
+
+    def runtest(self) -> None:
+        """Run its program, and compare."""
+        from characterization.behaviour import Behaviour, Recording
+        from characterization.recording import still_there
+
+        pinned = self.behaviour
+        performer = self.parent.performer(pinned.subject)
+        seen = []
+        if still_there(performer.subject, pinned.program):
+            with performer.world:
+                outcome = performer.perform(pinned.program)
+            seen = [Behaviour(subject=pinned.subject, program=pinned.program, outcome=outcome)]
+        _compare(Recording(pinned.subject, [pinned]), Recording(pinned.subject, seen))
+
+
+class ReachableItem(_Item):
+    """Everything that can be reached is pinned."""
+
+    def __init__(self, baseline: Baseline, **options: Any) -> None:
+        super().__init__(**options)
+        self.baseline = baseline
+
+    def runtest(self) -> None:
+        """Walk the subject anew; what is pinned is the business of the other items."""
+        from characterization.behaviour import Recording
+        from characterization.lenses.runner import LocalRunner
+        from characterization.recording import explore
+
+        pinned = self.baseline.recording
+        performer = self.parent.performer(pinned.subject)
+        with performer.world as world:
+            runner = LocalRunner(performer, world.seed)
+            reached = explore(self.parent.place(pinned.subject), runner, lambda _: None)
+        _compare(
+            Recording(pinned.subject, []),
+            Recording(pinned.subject, [e for e in reached if e.program.text not in pinned]),
+        )
+
+
+def _compare(pinned: Any, seen: Any) -> None:
+    from characterization.comparing import compare
+    from characterization.reporting import terminal
+
+    result = compare(pinned, seen)
+    if result.groups:
+        raise BehaviourChangedError(terminal().comparison(result))

@@ -1,0 +1,153 @@
+"""Recordings: looking at a subject through the lenses, and looking again to see whether it is the same."""
+
+from __future__ import annotations
+
+import concurrent.futures
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from characterization.behaviour import Behaviour, Recording
+from characterization.comparing import Comparison, compare, differences
+from characterization.errors import EndlessStatesError, NotDeterministicError, ProgramError, SubjectError
+from characterization.finding import load_subject
+from characterization.lenses.runner import Place, PooledRunner, Progress, Runner, local_runner, worker_pool
+from characterization.lenses.sequence import Walk, sequence
+from characterization.lenses.time import time
+from characterization.program import Call, Program
+from characterization.subject import Subject
+from simulator.backend import Backend
+from simulator.seed import Seed
+
+Backends = Callable[[], Backend]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How to look: the seed, and how many worker processes (1: this process)."""
+
+    seed: Seed
+    workers: int
+
+
+@contextmanager
+def runners(settings: Settings, place: Place, backend: Backend | None = None) -> Iterator[Runner]:
+    """A runner as ``settings`` ask for. A backend of one's own is used from this process alone."""
+    if settings.workers == 1 or backend is not None:
+        with local_runner(load_subject(place.target, place.folders), settings.seed, backend) as runner:
+            yield runner
+        return
+    with worker_pool(settings.workers, settings.seed) as pool:
+        try:
+            yield PooledRunner(pool, place, settings.seed)
+        except (BrokenProcessPool, concurrent.futures.CancelledError) as error:
+            raise SubjectError(
+                f"a worker process ended while it ran {place.target}: {error}. With --workers 1 it runs here, where the "
+                "reason can be seen."
+            ) from error
+
+
+def explore(place: Place, runner: Runner, done: Progress) -> Recording:
+    """Everything that the sequence and time lenses see of a subject.
+
+    Raises:
+        SubjectError: it cannot be explored.
+    """
+    subject = load_subject(place.target, place.folders)
+    walk = Walk(subject, runner, done)
+    sequence(walk)
+    time(walk)
+    return Recording(type(subject).name, walk.behaviours.values())
+
+
+def record(place: Place, settings: Settings, done: Progress) -> Recording:
+    """A recording made twice (A/A): with another seed, and so another epoch, order, hash seed; and other workers.
+
+    Raises:
+        NotDeterministicError: the two differ. The message names the field.
+    """
+    other = Settings(seed=settings.seed.fork("A/A"), workers=1 if settings.workers > 1 else 2)
+    with runners(settings, place) as runner:
+        first = explore(place, runner, done)
+    with runners(other, place) as runner:
+        second = explore(place, runner, done)
+    check_same(first, second)
+    return first
+
+
+def check_same(first: Recording, second: Recording) -> None:
+    """Hold two recordings of the same code against each other.
+
+    Raises:
+        NotDeterministicError: they differ.
+    """
+    changes = compare(first, second).changes
+    if changes:
+        change = min(changes, key=lambda each: each.program.order)
+        raise NotDeterministicError(_difference_words(first.subject, change.program, differences(change)))
+    for one, two in zip(first, second, strict=True):
+        if (one.outcome.before, one.outcome.after) != (two.outcome.before, two.outcome.after):
+            raise NotDeterministicError(
+                f"{first.subject} is not deterministic: `{one.program.text}` shows the same twice, but leads to another "
+                "state: something that no effect shows varies from run to run."
+            )
+
+
+def _difference_words(subject: str, program: Program, found: Sequence[object]) -> str:
+    if not found:
+        return f"{subject} is not deterministic: `{program.text}` was reached in one of two recordings only."
+    first = found[0]
+    old, new = getattr(first, "old", None), getattr(first, "new", None)
+    path = str(old or new).split(" = ")[0].split(" -> ")[0].split(" ")[0]
+    return (
+        f"{subject} is not deterministic: two recordings of `{program.text}` differ in {path}.\n"
+        f"    once   {old or 'nothing of it'}\n"
+        f"    again  {new or 'nothing of it'}\n"
+        "Hand the clock and the random numbers in, or take them from the standard library when they are needed. If it "
+        f'varies for a good reason, say so in the subject: scrubs = ["{path}"].'
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """A second look: what was seen, what was pinned and could not be run, and why the space could not be walked."""
+
+    recording: Recording
+    comparison: Comparison
+    endless: str = ""
+
+
+def look_again(place: Place, pinned: Recording, runner: Runner, done: Progress, *, walk: bool = True) -> Look:
+    """Run everything that is pinned, and (with ``walk``) everything else that can be reached now; compare.
+
+    A program whose operation or argument is no longer there is *gone*. What is pinned is run whether or not a walk would
+    reach it still, so that a change is seen in the very program that was approved.
+    """
+    endless = ""
+    seen: dict[str, Behaviour] = {}
+    if walk:
+        try:
+            seen = {each.program.text: each for each in explore(place, runner, done)}
+        except EndlessStatesError as error:
+            endless = str(error)
+    subject = load_subject(place.target, place.folders)
+    missing = [each.program for each in pinned if each.program.text not in seen and still_there(subject, each.program)]
+    for program, outcome in zip(missing, runner.run(missing, done), strict=True):
+        seen[program.text] = Behaviour(subject=pinned.subject, program=program, outcome=outcome)
+    recording = Recording(pinned.subject, seen.values())
+    return Look(recording=recording, comparison=compare(pinned, recording), endless=endless)
+
+
+def still_there(subject: Subject, program: Program) -> bool:
+    """Whether the subject still has every operation, argument and replica that the program names."""
+    operations = type(subject).operations()
+    try:
+        for part in program.parts:
+            if isinstance(part, Call):
+                if part.operation not in operations or part.replica > type(subject).replicas:
+                    return False
+                operations[part.operation].bind(part)
+    except (SubjectError, ProgramError):
+        return False
+    return True

@@ -1,0 +1,59 @@
+"""The way to the reports, which know this package while this package does not know them.
+
+A report is found by name among the entry points of the group ``holdfast.reports``; someone else's replaces ours by
+carrying the same name.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import Protocol, cast
+
+from characterization.behaviour import Recording
+from characterization.comparing import Comparison
+from characterization.errors import HoldfastError
+from characterization.explaining import Explanation
+
+GROUP = "holdfast.reports"
+
+
+class TerminalReport(Protocol):
+    """Plain text for a terminal, at most 120 columns wide, one block for each subject."""
+
+    def comparison(self, result: Comparison, *, colour: bool = False) -> str:
+        """What is different, in groups."""
+
+    def recording(self, recording: Recording) -> str:
+        """What was seen of one subject, on one screen."""
+
+    def explanation(self, explanation: Explanation) -> str:
+        """One behaviour, a row for each step."""
+
+
+class GraphReport(Protocol):
+    """The state graph of a recording, and with an older one what was added and removed."""
+
+    def text(self, recording: Recording, *, against: Recording | None = None) -> str:
+        """As text."""
+
+    def svg(self, recording: Recording, *, against: Recording | None = None) -> str:
+        """As one SVG file."""
+
+
+def terminal() -> TerminalReport:
+    """The report called ``terminal``."""
+    return cast("TerminalReport", _report("terminal"))
+
+
+def graph() -> GraphReport:
+    """The report called ``graph``."""
+    return cast("GraphReport", _report("graph"))
+
+
+def _report(name: str) -> object:
+    for point in entry_points(group=GROUP):
+        if point.name == name:
+            return point.load()
+    raise HoldfastError(
+        f"the report {name!r} is not installed: install holdfast itself, with `pip install -e .` in a checkout"
+    )
