@@ -7,19 +7,63 @@ expected of it, and ``pyproject.toml`` holds the version.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Generator, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
 import redis
 from fakeredis import FakeServer
+from fakeredis._core import Database
 from fakeredis._socket import FakeSocket
-from fakeredis.model import ExpiringMembersSet, Hash
+from fakeredis.model import AccessControlList, ExpiringMembersSet, Hash
 
 from simulator.backend import Command, Record, Reply
 from simulator.contents import read_key
 
 VERSION = (7, 4)
+
+
+def _milliseconds(moment: float) -> int:
+    """Seconds since 1970 as a server counts them. The nearest float of a moment may lie just before it."""
+    return int(moment * 1000 + 0.001)
+
+
+class _Database(Database):
+    """A database in which a key lives through its last millisecond and is gone in the next, as on a real server.
+
+    fakeredis compares floats, whose sums are off by less than a microsecond, on either side.
+    """
+
+    def expired(self, item: Any) -> bool:
+        return item.expireat is not None and _milliseconds(item.expireat) < _milliseconds(self.time)
+
+
+class _Server(FakeServer):
+    """A server that is made once, and then emptied for each run."""
+
+    def __init__(self) -> None:
+        super().__init__(version=VERSION)
+        self._rules = self.acl.as_rules()
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget everything, as if it had just been made: that costs half of making another one."""
+        self.dbs = defaultdict(lambda: _Database(self.lock))
+        self.subscribers.clear()
+        self.psubscribers.clear()
+        self.ssubscribers.clear()
+        self.script_cache.clear()
+        self.scan_cursors.clear()
+        self.sockets.clear()
+        self.closed_sockets.clear()
+        self.clients.clear()
+        self.config.clear()
+        self.lastsave = int(time.time())
+        self.pause_until, self.pause_mode = 0.0, b"all"
+        self._next_client_id = 1
+        if self.acl.as_rules() != self._rules or self.acl.log(-1):
+            self.acl = AccessControlList()
 
 
 class _Socket(FakeSocket):
@@ -31,6 +75,12 @@ class _Socket(FakeSocket):
 
     def put_response(self, msg: Any) -> None:
         self.out.append(msg)
+
+    @staticmethod
+    def _parse_commands() -> Generator[None, Any, None]:
+        """Nothing to parse. The parser that this takes the place of would keep the socket alive until it is collected."""
+        while True:
+            yield
 
 
 class FakeSession:
@@ -58,16 +108,20 @@ class FakeSession:
         """See ``Session``."""
         if self._open:
             self._open = False
-            self._socket.close()
+            socket, server = self._socket, self._socket._server
+            socket._cleanup(server)  # now, and not with the next command
+            for subscribers in server.ssubscribers.values():  # which it leaves out
+                subscribers.discard(socket)
+            socket.close()
 
 
 class FakeBackend:
-    """fakeredis, rebuilt for every run, which costs less than emptying it. Its time is ``time.time()``, made virtual."""
+    """fakeredis, emptied for every run. Its time is ``time.time()``, made virtual."""
 
     has_clock = True
 
     def __init__(self) -> None:
-        self._server = FakeServer(version=VERSION)
+        self._server = _Server()
 
     @property
     def name(self) -> str:
@@ -80,7 +134,7 @@ class FakeBackend:
 
     def restart(self, now_ns: int) -> None:  # noqa: ARG002 - its clock is the world's
         """See ``Backend``."""
-        self._server = FakeServer(version=VERSION)
+        self._server.restart()
 
     def set_time(self, now_ns: int) -> None:
         """See ``Backend``: nothing to do, its clock is the world's."""
@@ -112,7 +166,7 @@ class FakeBackend:
 
 def _plain(item: Any, now: float) -> Record | None:
     """A string, set, list or hash straight from the core, which is many times faster; none: ask by command."""
-    ttl_ms = None if item.expireat is None else round((item.expireat - now) * 1000)
+    ttl_ms = None if item.expireat is None else _milliseconds(item.expireat) - _milliseconds(now)
     value = item.value
     if isinstance(value, bytes):
         return Record(kind="string", value=value, ttl_ms=ttl_ms)

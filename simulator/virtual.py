@@ -58,6 +58,7 @@ class Virtual:
         self._chance = chance
         self._kept: list[tuple[Any, str, Any]] = []
         self._random_state: Any = None
+        self._at = clock.now()
         self._travel: time_machine.travel | None = None
         self._traveller: time_machine.Traveller | None = None
 
@@ -65,7 +66,9 @@ class Virtual:
         """Replace. Entering twice is a bug of the caller."""
         assert self._travel is None, "a world is entered once"
         self._random_state = random.getstate()
-        self._travel = time_machine.travel(self._clock.now(), tick=False)
+        self._at = self._clock.now()
+        # An aware moment also makes UTC the local time zone, so that naive local times do not name the machine.
+        self._travel = time_machine.travel(self._at, tick=False)
         self._traveller = self._travel.start()
         for module, name, replacement in self._replacements():
             self._kept.append((module, name, getattr(module, name)))
@@ -84,8 +87,8 @@ class Virtual:
     def clock_moved(self) -> None:
         """Bring the calendar to where the clock stands."""
         if self._traveller is not None:
-            # An aware moment also makes UTC the local time zone, so that naive local times do not name the machine.
-            self._traveller.move_to(self._clock.now())
+            before, self._at = self._at, self._clock.now()
+            self._traveller.shift(self._at - before)  # many times faster than move_to, which sets the time zone again
 
     def _replacements(self) -> list[tuple[Any, str, Callable[..., Any]]]:
         clock, urandom = self._clock, self._chance.urandom

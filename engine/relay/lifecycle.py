@@ -282,9 +282,10 @@ class LifecycleManager:
             _log.error("proof_failed", sessions=len(batch), error=str(error))
             return
         for session in batch:
-            if await self._store_state(session.session_id, SessionState.PROVED):
-                await self._tell_proved(session.session_id)
-                self._forget(session.session_id)
+            # A session whose record did not move is told and forgotten all the same.
+            await self._store_state(session.session_id, SessionState.PROVED)
+            await self._tell_proved(session.session_id)
+            self._forget(session.session_id)
 
     async def _tell_proved(self, session_id: str) -> None:
         try:
