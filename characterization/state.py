@@ -13,8 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from characterization.renaming import Renamer
-    from characterization.subject import Abstraction
     from simulator.backend import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Abstraction:
+    """How a field that grows without end is taken when two states are compared; outcomes show it as it is.
+
+    ``path`` is a pattern: ``main(*).relay_count``. ``limit``: every number above it is taken for it; none: the field is
+    not looked at.
+    """
+
+    path: str
+    limit: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

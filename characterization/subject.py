@@ -17,9 +17,9 @@ from hypothesis.strategies import SearchStrategy, sampled_from
 
 from characterization.errors import SubjectError
 from characterization.program import Call, label_of
+from characterization.state import Abstraction, State
 
 if TYPE_CHECKING:
-    from characterization.state import State
     from simulator.world import World
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -111,18 +111,6 @@ class Run:
     after: State
     answer: str
     events: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Abstraction:
-    """How a field that grows without end is taken when two states are compared; outcomes show it as it is.
-
-    ``path`` is a pattern: ``main(*).relay_count``. ``limit``: every number above it is taken for it; none: the field is
-    not looked at.
-    """
-
-    path: str
-    limit: int | None
 
 
 def cap(path: str, limit: int) -> Abstraction:

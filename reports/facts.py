@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -65,10 +66,16 @@ def _is_loud(event: str) -> bool:
 
 
 def _no_way_out(recording: Recording) -> Fact | None:
-    leads = {each.outcome.before: each for each in sorted(recording, key=lambda each: each.program.order, reverse=True)}
-    left = {each.outcome.before for each in recording if each.outcome.before != each.outcome.after}
-    stuck = [each for name, each in leads.items() if name not in left] if len(recording.states()) > 1 else []
-    return _fact("no operation leads out of", stuck, _names(each.outcome.kind for each in stuck))
+    """States in which every operation was tried, and none changed anything."""
+    tried: dict[str, set[str]] = defaultdict(set)
+    for each in recording:
+        tried[each.outcome.before].add(each.program.subject_of)
+    everything = {operation for names in tried.values() for operation in names} - {"clock"}
+    left = {each.outcome.before for each in recording if each.outcome.effects}
+    stuck = {name for name, operations in tried.items() if operations >= everything and name not in left}
+    found = {each.outcome.before: each for each in recording if each.outcome.before in stuck and left}
+    about = _names(each.outcome.kind for each in found.values())
+    return _fact("nothing leads out of", found.values(), about)
 
 
 def _always_raise(recording: Recording) -> Fact | None:

@@ -6,6 +6,7 @@ expected of it, and ``pyproject.toml`` holds the version.
 
 from __future__ import annotations
 
+import heapq
 import time
 from collections import defaultdict
 from collections.abc import Generator, Mapping, Sequence
@@ -37,6 +38,14 @@ class _Database(Database):
 
     def expired(self, item: Any) -> bool:
         return item.expireat is not None and _milliseconds(item.expireat) < _milliseconds(self.time)
+
+    def _remove_expired(self) -> None:
+        heap, now_ms = self._expiry_heap, _milliseconds(self.time)
+        while heap and _milliseconds(heap[0][0]) < now_ms:
+            _, key = heapq.heappop(heap)
+            item = self._dict.get(key)
+            if item is not None and self.expired(item):
+                del self._dict[key]
 
 
 class _Server(FakeServer):
@@ -109,9 +118,13 @@ class FakeSession:
         if self._open:
             self._open = False
             socket, server = self._socket, self._socket._server
-            socket._cleanup(server)  # now, and not with the next command
-            for subscribers in server.ssubscribers.values():  # which it leaves out
-                subscribers.discard(socket)
+            # fakeredis would do this with the next command, but for the names that nobody is subscribed to any more.
+            socket._clear_watches()
+            for registry in (server.subscribers, server.psubscribers, server.ssubscribers):
+                for name, subscribers in tuple(registry.items()):
+                    subscribers.discard(socket)
+                    if not subscribers:
+                        del registry[name]
             socket.close()
 
 

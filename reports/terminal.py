@@ -1,0 +1,288 @@
+"""Comparisons, recordings and explanations as plain text.
+
+Words first: what changed, in the subject's own words; then the shortest program that shows it; then the line to paste. No
+line is wider than 120 columns, except one that is meant to be pasted. Colour only repeats what the text says.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from rich.cells import cell_len
+
+from characterization.behaviour import Recording
+from characterization.comparing import GROUPS_MAX, Comparison, Difference, Group, Kind
+from characterization.explaining import ExplainedPart, ExplainedStep, Explanation
+from characterization.outcome import Outcome
+from reports.eliding import LONGEST, apart, cut
+from reports.facts import facts, summary
+from reports.words import WIDTH, clipped, labelled, listed, number, padded, shown, table, wrapped
+
+DIFFERENCES_MAX = 8
+PROGRAMS_MAX = 5
+_INDENT = 6
+_HEADING_MAX = 52
+_CHANGED = (Kind.RESPONSE, Kind.EFFECT)
+_STYLES = {"bold": "1", "red": "31", "green": "32", "dim": "2"}
+
+
+def comparison(result: Comparison, *, colour: bool = False) -> str:
+    """The block of one subject: one line where it is as pinned, otherwise what changed in at most twenty groups.
+
+    Changes that only follow from others stand after them, one line each. Behaviours that could not be run are always named.
+    Ends without a line break; in colour the same text with ANSI sequences in between.
+    """
+    groups = list(enumerate(result.groups[:GROUPS_MAX], 1))
+    heading = min(_HEADING_MAX, max((cell_len(_situation(group)) for _, group in groups), default=0))
+    direct = [line for place, group in groups if not group.follows for line in _group(place, group, heading, colour)]
+    after = [line for place, group in groups if group.follows for line in _following(place, group, heading)]
+    lines = [
+        *_painted([f"{shown(result.subject)}    {_verdict(result)}"], "bold", colour),
+        *direct,
+        *([" these only follow from the changes above: they pass through a step that has changed"] if after else []),
+        *after,
+        *_rest(result.groups[GROUPS_MAX:]),
+        *_painted(_unrun(result.unrun), "red", colour),
+    ]
+    return "\n".join(lines)
+
+
+def recording(seen: Recording, *, colour: bool = False) -> str:
+    """What was seen of a subject, on one screen: states, transitions, answers, and what is surprising about them."""
+    title = f"{shown(seen.subject)}    {number(len(seen.states()), 'state')}, {number(len(seen), 'transition')}"
+    if not len(seen):
+        return "\n".join(_painted([f"{title}: nothing was recorded"], "bold", colour))
+    lines = _painted([title], "bold", colour)
+    for label, text in summary(seen):
+        lines += labelled(label, [cut(text)], indent=2, column=12)
+    surprising = facts(seen)
+    lines += ["  worth a look"] if surprising else []
+    for fact in surprising:
+        program = () if fact.program is None else (f"shown by  {_spelled(fact.program.text)}",)
+        lines += labelled(fact.heading, [cut(fact.about), *program], indent=4, column=36)
+    return "\n".join(lines)
+
+
+def explanation(explained: Explanation, *, colour: bool = False) -> str:
+    """One behaviour step by step: for each part a row for each command, with its lane and reply, then what it showed.
+
+    Commands that took effect at once stand in one bracket. The last line can be pasted.
+    """
+    title = f"{shown(explained.ident)}    seed {explained.seed}, on {shown(explained.backend)}"
+    lines = _painted([title], "bold", colour)
+    lines += labelled("of", [explained.program.text], indent=2, column=10)
+    for part in explained.parts:
+        lines += ["", *_painted(wrapped(part.text, WIDTH), "bold", colour), *_steps(part), *_showed(part.outcome)]
+    return "\n".join([*lines, "", f"again     holdfast replay {explained.ident}"])
+
+
+def listing(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> str:
+    """A table with a heading over each column. Without rows there is nothing to head, and the text is empty."""
+    return "\n".join(table(rows, columns)) if rows else ""
+
+
+# The first line.
+
+
+def _verdict(result: Comparison) -> str:
+    transitions = number(result.compared, "transition")
+    unrun = f", {len(result.unrun)} more could not be run" if result.unrun else ""
+    if not result.groups:
+        return f"as pinned, {transitions}{unrun}"
+    cost = _distinct(result.groups, Kind.COST)
+    if not result.changed:
+        return f"as pinned but for the COST of {cost} of {transitions}{unrun}"
+    new, gone = (_distinct(result.groups, kind) for kind in (Kind.NEW, Kind.GONE))
+    dearer = f", the cost of {cost} more" if cost else ""
+    return f"{_changed(result.groups, transitions)}, {new} new, {gone} gone{dearer}{unrun}"
+
+
+def _changed(groups: Sequence[Group], transitions: str) -> str:
+    own = [group for group in groups if group.kind in _CHANGED and not group.follows]
+    after = [group for group in groups if group.kind in _CHANGED and group.follows]
+    count = _distinct(own, *_CHANGED)
+    following = f"; {_distinct(after, *_CHANGED)} more follow from them" if after else ""
+    where = f" ({count} of {transitions}{following})" if own or after else ""
+    return f"{number(len(own), 'behaviour')} changed{where}"
+
+
+def _distinct(groups: Iterable[Group], *kinds: Kind) -> int:
+    """How many transitions are in groups of ``kinds``: one that shows two differences may be in two of them."""
+    return len({change.program for group in groups if group.kind in kinds for change in group.changes})
+
+
+# Groups.
+
+
+def _group(place: int, group: Group, heading: int, colour: bool) -> list[str]:  # noqa: FBT001 - handed through
+    shortest = group.shown_by
+    return [
+        *_painted(_headline(place, group, heading), "bold", colour),
+        *_before_and_after(group, colour),
+        *labelled("shown by", [_spelled(shortest.program.text)], indent=_INDENT, column=11),
+        " " * _INDENT + padded("again", 11) + f"holdfast replay {shortest.behaviour.ident}",
+    ]
+
+
+def _following(place: int, group: Group, heading: int) -> list[str]:
+    again = " " * _INDENT + padded("again", 11) + f"holdfast replay {group.shown_by.behaviour.ident}"
+    return [*_headline(place, group, heading), again]
+
+
+def _headline(place: int, group: Group, width: int) -> list[str]:
+    """Where it shows, how often, and what changed: on one line where that has room."""
+    *above, last = wrapped(_situation(group), max(width, _HEADING_MAX))
+    how_often = padded(number(len(group.changes), "situation"), 16)
+    return labelled(f"{place:2}", [*above, f"{padded(last, width)}    {how_often}{_what(group)}"], column=4)
+
+
+def _situation(group: Group) -> str:
+    """The operations, and the kind of state if it is one: ``increment_relay_count of a claimed session``."""
+    operations = shown(listed(["time passing" if name == "clock" else name for name in group.operations]))
+    return f"{operations} of {shown(group.kinds[0])}" if len(group.kinds) == 1 else operations
+
+
+def _what(group: Group) -> str:
+    change = group.shown_by
+    if group.kind not in _CHANGED or change.old is None or change.new is None:
+        return {Kind.NEW: "NEW", Kind.GONE: "GONE"}.get(group.kind, "COST CHANGED")
+    if group.kind is Kind.EFFECT:
+        return "response same, EFFECT CHANGED"
+    old, new = change.old.outcome.seen, change.new.outcome.seen
+    return "RESPONSE CHANGED, effect same" if old[1:] == new[1:] else "RESPONSE CHANGED, EFFECT CHANGED"
+
+
+def _rest(groups: Sequence[Group]) -> list[str]:
+    if not groups:
+        return []
+    transitions = number(len({change.program for group in groups for change in group.changes}), "transition")
+    return [f" and {number(len(groups), 'more group')} ({transitions})"]
+
+
+# Before and after.
+
+
+def _before_and_after(group: Group, colour: bool) -> list[str]:  # noqa: FBT001 - handed through
+    if group.kind in (Kind.NEW, Kind.GONE):
+        sides = [(["(not there)"], _whole(group)) if group.kind is Kind.NEW else (_whole(group), ["(not there)"])]
+    else:
+        sides = _sides(group)
+    lines = []
+    for before, after in sides:
+        lines += _painted(labelled("before", before, indent=_INDENT), "red", colour)
+        lines += _painted(labelled("after", after, indent=_INDENT), "green", colour)
+    more = len(group.differences) - DIFFERENCES_MAX
+    return [*lines, " " * (_INDENT + 8) + f"... and {number(more, 'more line')}"] if more > 0 else lines
+
+
+def _whole(group: Group) -> list[str]:
+    """All that a behaviour shows that stands on one side only."""
+    outcome = group.shown_by.behaviour.outcome
+    lines = [_response(outcome.answer), *outcome.effects, *outcome.events]
+    more = [f"... and {number(len(lines) - DIFFERENCES_MAX, 'more line')}"] if len(lines) > DIFFERENCES_MAX else []
+    return [*(cut(line, LONGEST // 2) for line in lines[:DIFFERENCES_MAX]), *more]
+
+
+def _sides(group: Group) -> list[tuple[list[str], list[str]]]:
+    """Before and after: differences with two sides one by one, those with one side together."""
+    kept = group.differences[:DIFFERENCES_MAX]
+    pairs = [_pair(each, group) for each in kept if each.old is not None and each.new is not None]
+    gone = [cut(each.old) for each in kept if each.old is not None and each.new is None]
+    came = [cut(each.new) for each in kept if each.old is None and each.new is not None]
+    sides = [([old], [new]) for old, new in pairs]
+    sides += [(gone, [_nothing(gone)])] if gone else []
+    sides += [([_nothing(came)], came)] if came else []
+    return sides
+
+
+def _nothing(other: Sequence[str]) -> str:
+    return "(nothing of it)" if len(other) == 1 else "(nothing of these)"
+
+
+def _pair(difference: Difference, group: Group) -> tuple[str, str]:
+    assert difference.old is not None, "a pair has two sides"
+    assert difference.new is not None, "a pair has two sides"
+    old, new = apart(difference.old, difference.new)
+    answers = {
+        (change.old.outcome.answer, change.new.outcome.answer) for change in group.changes if change.old and change.new
+    }
+    is_answer = (difference.old, difference.new) in answers
+    return (_response(old), _response(new)) if is_answer else (old, new)
+
+
+def _response(answer: str) -> str:
+    return answer if answer.startswith("raises ") else f"returns {answer}"
+
+
+# What could not be run.
+
+
+def _unrun(unrun: Sequence[tuple[str, str]]) -> list[str]:
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for program, reason in unrun:
+        by_reason[reason].append(program)
+    lines: list[str] = []
+    for reason, programs in sorted(by_reason.items(), key=lambda item: (-len(item[1]), item[0])):
+        shortest = sorted(programs, key=lambda program: (len(program), program))[:PROGRAMS_MAX]
+        more = len(programs) - len(shortest)
+        rest = [f"... and {more} more"] if more else []
+        lines += labelled(" NOT RUN", [f"{len(programs)}: {cut(reason)}"], column=_INDENT + 6)
+        lines += labelled("", [*map(_spelled, shortest), *rest], indent=_INDENT, column=9)
+    return lines
+
+
+def _spelled(program: str) -> str:
+    return program or "(nothing done yet)"
+
+
+# Explanations.
+
+
+def _steps(part: ExplainedPart) -> list[str]:
+    rows = [row for step in part.steps for row in _rows(step)]
+    if not rows:
+        return ["  (no command)"]
+    lane = max(cell_len(row[0]) for row in rows)
+    command = min(max(cell_len(row[1]) for row in rows), WIDTH - lane - 24)
+    return [line for row in rows for line in _row(row, lane, command)]
+
+
+def _row(row: tuple[str, str, str], lane: int, command: int) -> list[str]:
+    """A lane, a command and its reply side by side, each wrapped in its own column."""
+    columns = [wrapped(row[1], command), wrapped(row[2], WIDTH - lane - command - 9)]
+    return [
+        f"  {padded(row[0] if place == 0 else '', lane)}  {padded(sent, command)}"
+        f"  {'->' if place == 0 else '  '} {reply}".rstrip()
+        for place, (sent, reply) in enumerate(itertools.zip_longest(*columns, fillvalue=""))
+    ]
+
+
+def _rows(step: ExplainedStep) -> list[tuple[str, str, str]]:
+    """Lane, command and reply; several commands of one step stand in a bracket."""
+    pairs = list(itertools.zip_longest(step.commands, step.replies, fillvalue=""))
+    last = len(pairs) - 1
+    marks = ["  " if not last else "[ " if not place else "] " if place == last else "| " for place in range(len(pairs))]
+    return [
+        (clipped(shown(step.lane), 24) if place == 0 else "", mark + cut(shown(command)), cut(shown(reply)))
+        for place, (mark, (command, reply)) in enumerate(zip(marks, pairs, strict=True))
+    ]
+
+
+def _showed(outcome: Outcome) -> list[str]:
+    commands, trips, sent = outcome.cost
+    cost = f"{number(commands, 'command')} in {number(trips, 'round trip')}, {number(sent, 'byte')}"
+    return [
+        *labelled("answer", [cut(_response(outcome.answer))], indent=2),
+        *labelled("effects", map(cut, outcome.effects or ["none"]), indent=2, column=9),
+        *labelled("events", map(cut, outcome.events or ["none"]), indent=2, column=9),
+        *labelled("cost", [cost], indent=2, column=9),
+    ]
+
+
+# Colour.
+
+
+def _painted(lines: Sequence[str], style: str, colour: bool) -> list[str]:  # noqa: FBT001 - handed through
+    return [f"\x1b[{_STYLES[style]}m{line}\x1b[0m" for line in lines] if colour else list(lines)
