@@ -10,9 +10,11 @@ A baseline is replaced as a whole: a process that is killed while it writes leav
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -215,14 +217,14 @@ class Baselines:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Hold the folder for writing.
+        """Hold the folder for writing, on this machine.
 
         Raises:
             BaselineError: another process holds it, or it cannot be written.
         """
+        lock = filelock.FileLock(self._lock_path())
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = filelock.FileLock(self.folder / ".lock")
+            self._check_writable()
             lock.acquire(timeout=0)
         except filelock.Timeout:
             raise BaselineError(
@@ -234,6 +236,17 @@ class Baselines:
             yield
         finally:
             lock.release()
+
+    def _check_writable(self) -> None:
+        """Find out before the work, not after it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=self.folder):
+            pass
+
+    def _lock_path(self) -> Path:
+        """Outside the folder, which belongs to version control."""
+        mark = hashlib.blake2b(str(self.folder.resolve()).encode(), digest_size=8).hexdigest()
+        return Path(tempfile.gettempdir()) / f"holdfast-{mark}.lock"
 
 
 _WRITABLE = "Make it writable, or name another folder with --baselines."

@@ -274,7 +274,7 @@ class RemoteBackend:
     def receive(self, socket: _Socket) -> Reply:
         """The next reply; an error reply is returned."""
         try:
-            return socket.read_response(disconnect_on_error=False)  # type: ignore[no-untyped-call]
+            return socket.read_response(disconnect_on_error=False)
         except (ResponseError, AuthenticationError, BusyLoadingError) as error:
             return error
         except (RedisError, OSError) as error:
@@ -292,7 +292,7 @@ class RemoteBackend:
             self.send(socket, (b"RESET",))
             while self.receive(socket) != b"RESET":  # whatever was still due
                 pass
-            socket.on_connect_check_health(check_health=False)  # type: ignore[no-untyped-call]
+            socket.on_connect_check_health(check_health=False)
         except (BackendError, RedisError, OSError):
             socket.disconnect()  # type: ignore[no-untyped-call]  # the next one will say that the server is gone
             return

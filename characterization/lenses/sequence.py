@@ -2,7 +2,8 @@
 
 From the empty world, every operation with every argument of its small set; the world afterwards is the next state; and
 so on until no new state appears. A state is kept by the shortest program that leads to it (of equally short ones, the
-first by spelling), so that what is found depends neither on the order nor on the number of workers.
+first by spelling), so that what is found depends neither on the order nor on the number of workers. Behind an operation
+that ends a replica it looks one step far, from one state of each kind.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from characterization.behaviour import Behaviour
 from characterization.errors import EndlessStatesError
 from characterization.lenses.runner import Progress, Runner
-from characterization.program import Part, Program
+from characterization.program import Call, Part, Program
 from characterization.subject import Subject
 
 # `main(s1).relay_count 1 -> 2` and `main(s1).relay_count = 2`: a field that takes a value.
@@ -32,6 +33,7 @@ class Walk:
         self.states: dict[str, Program] = {}
         self.kinds: dict[str, str] = {}
         self.behaviours: dict[Program, Behaviour] = {}
+        self._ended: set[tuple[Call, str]] = set()
         self._runner = runner
         self._done = done
 
@@ -50,9 +52,25 @@ class Walk:
             if outcome.after not in self.states:
                 reached[outcome.after] = min(program, reached.get(outcome.after, program), key=lambda each: each.order)
         self.states.update(reached)
+        followed = [program for program in sorted(reached.values(), key=lambda each: each.order) if self._leads_on(program)]
         if len(self.states) > type(self.subject).bounds.states:
             raise EndlessStatesError(self._growth())
-        return sorted(reached.values(), key=lambda each: each.order)
+        return followed
+
+    def _leads_on(self, program: Program) -> bool:
+        """Whether there is more to see behind ``program``: always, unless a replica was ended in it."""
+        final = type(self.subject).final
+        if not final:
+            return True
+        if any(isinstance(part, Call) and part.operation in final for part in program.prelude.parts):
+            return False
+        last = program.parts[-1]
+        if not isinstance(last, Call) or last.operation not in final:
+            return True
+        ended = (last, self.behaviours[program].outcome.kind)
+        new = ended not in self._ended
+        self._ended.add(ended)
+        return new
 
     def _growth(self) -> str:
         bounds = type(self.subject).bounds

@@ -58,6 +58,7 @@ class Dedup(Subject):
 
     name = "relay.dedup"
     horizons = (seconds(300),)
+    final = ("close",)
     replicas = 2
     keys: ClassVar = {"ha:miner:dedup:session:{session}": "seen({session})"}
 
@@ -157,6 +158,7 @@ class Store(Subject):
 
     name = "relay.store"
     horizons = (seconds(7200),)
+    final = ("close",)
     keys: ClassVar = SESSION_KEYS
     abstractions = (
         cap("main(*).relay_count", 1),
@@ -255,6 +257,7 @@ class Coordinator(Subject):
 
     name = "relay.coordinator"
     horizons = (seconds(7200),)
+    final = ("close",)
     keys: ClassVar = SESSION_KEYS
     abstractions: ClassVar = (*Store.abstractions, drop("main(*).proof_tx_hash"), drop("main(*).relay_count"))
 
@@ -361,6 +364,7 @@ class Lifecycle(Subject):
 
     name = "relay.lifecycle"
     horizons = (seconds(7200),)
+    final = ("close",)
     keys: ClassVar = SESSION_KEYS
     abstractions: ClassVar = (
         drop("main(*).last_updated_at"),
@@ -386,13 +390,9 @@ class Lifecycle(Subject):
 
     @staticmethod
     def _answer(miner: Miner, good: Any) -> Any:
-        match miner.answers:
-            case "bad":
-                raise ClaimFailedError("refused by the chain")
-            case "rootless":
-                return [None for _ in good]
-            case _:
-                return good
+        if miner.answers == "bad":
+            raise ClaimFailedError("refused by the chain")
+        return good
 
     def local(self, replica: Any) -> Any:
         return {
@@ -421,7 +421,7 @@ class Lifecycle(Subject):
         """A new block; whoever follows the chain sees it."""
         miner.chain.produce(height)
 
-    @operation(answers=small("good", "bad", "rootless"))
+    @operation(answers=small("good", "bad"))
     async def chain_answers(self, miner: Miner, answers: str) -> None:
         """From now on the chain answers claims and proofs this way."""
         miner.answers = answers
