@@ -30,7 +30,7 @@ from characterization.finding import Project, find_project, load_subject
 from characterization.lenses.runner import Place, local_runner
 from characterization.performing import Performer
 from characterization.program import Program, parse
-from characterization.recording import Settings, explore, look_again, runners
+from characterization.recording import Settings, explore_both, look_again, runners
 from characterization.recording import record as record_twice
 from characterization.revision import worktree
 from characterization.servers import RedisChoice, redis_choice
@@ -266,28 +266,16 @@ def compare_command(subjects: tuple[str, ...], base: str | None, **options: Any)
 
 
 def _compare_places(session: Session, old: Place, new: Place) -> ExitCode:
-    recordings = []
-    for place in (old, new):
-        with _progress(f"explore {place.target}") as done:
-            recordings.append(_explore_apart(session, place, done))
-    first, second = recordings
-    result = compare(Recording(second.subject, [_renamed(each, second.subject) for each in first]), second)
+    # In worker processes even if it is one: two versions of a package do not fit into this process.
+    settings = Settings(seed=session.settings.seed, workers=max(2, session.settings.workers))
+    with _progress(f"compare {old.target} {new.target}") as done:
+        first, second = explore_both(old, new, settings, done)
+    result = compare(first, second)
     session.say(reporting.terminal().comparison(result, colour=sys.stdout.isatty()))
     session.answer(comparison_json(result))
     if result.changed:
         return ExitCode.CHANGED
     return ExitCode.COST_ONLY if result.groups else ExitCode.AS_PINNED
-
-
-def _explore_apart(session: Session, place: Place, done: Callable[[int], None]) -> Recording:
-    """Explore in worker processes, even if it is one: two versions of a package do not fit into one process."""
-    settings = Settings(seed=session.settings.seed, workers=max(2, session.settings.workers))
-    with runners(settings, place) as runner:
-        return explore(place, runner, done)
-
-
-def _renamed(behaviour: Behaviour, subject: str) -> Behaviour:
-    return Behaviour(subject=subject, program=behaviour.program, outcome=behaviour.outcome)
 
 
 @holdfast.command()

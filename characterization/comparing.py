@@ -9,8 +9,8 @@ from __future__ import annotations
 import enum
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from characterization.behaviour import Behaviour, Recording
 from characterization.program import Call, Program
@@ -55,11 +55,6 @@ class Difference:
 
     old: str | None
     new: str | None
-
-    @property
-    def pattern(self) -> tuple[str, str]:
-        """The difference without its names and numbers: equal for differences that are the same in another situation."""
-        return _general(self.old), _general(self.new)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,22 +102,18 @@ class Comparison:
     subject: str
     compared: int
     total: int
+    changes: tuple[Change, ...]
     groups: tuple[Group, ...]
     unrun: tuple[tuple[str, str], ...] = ()
 
     @property
     def changed(self) -> bool:
         """Whether anything but the cost is different."""
-        return any(group.kind is not Kind.COST for group in self.groups)
-
-    @property
-    def changes(self) -> list[Change]:
-        """Every change, by the spelling of its program."""
-        return sorted((c for group in self.groups for c in group.changes), key=lambda change: change.program.text)
+        return any(change.kind is not Kind.COST for change in self.changes)
 
     def count(self, *kinds: Kind) -> int:
         """How many behaviours changed in one of ``kinds``."""
-        return sum(len(group.changes) for group in self.groups if group.kind in kinds)
+        return sum(change.kind in kinds for change in self.changes)
 
 
 def compare(old: Recording, new: Recording, unrun: Sequence[tuple[str, str]] = ()) -> Comparison:
@@ -134,8 +125,10 @@ def compare(old: Recording, new: Recording, unrun: Sequence[tuple[str, str]] = (
         if (change := _change(old.get(program), new.get(program))) is not None
     ]
     total = sum(1 for each in new if each.program.text in old)
-    groups = grouped(changes)
-    return Comparison(subject=new.subject, compared=total, total=len(new), groups=groups, unrun=tuple(unrun))
+    return Comparison(
+        subject=new.subject, compared=total, total=len(new), changes=tuple(changes), groups=grouped(changes),
+        unrun=tuple(unrun),
+    )  # fmt: skip
 
 
 def _change(old: Behaviour | None, new: Behaviour | None) -> Change | None:
@@ -191,72 +184,96 @@ def _general(line: str | None) -> str:
     return "" if line is None else _NUMBER.sub("N", line)
 
 
-def _signature(change: Change) -> tuple[object, ...]:
-    """Equal for changes that are the same difference, whatever the arguments."""
-    names = {
+def _names(change: Change) -> dict[str, str]:
+    """A stand-in for every argument, so that the same difference for another session is the same."""
+    return {
         label: f"<{place}>"
         for part in change.program.parts
         if isinstance(part, Call)
         for place, label in enumerate(part.labels)
         if not label.isdigit()
     }
+
+
+def _signature(change: Change) -> object:
+    """Equal for changes that are the same difference, whatever the arguments."""
     found = differences(change)
     if not found:
         return change.kind, change.program.subject_of
-    return change.kind, frozenset((_named(d.old, names), _named(d.new, names)) for d in found)
+    return change.kind, frozenset(_line_signature(difference, _names(change)) for difference in found)
+
+
+def _line_signature(difference: Difference, names: dict[str, str]) -> object:
+    return _named(difference.old, names), _named(difference.new, names)
 
 
 def _named(line: str | None, names: dict[str, str]) -> str:
     if line is None:
         return ""
-    text = _general(line)
-    return re.sub(r"(?<=[(+\[-])[\w.:]+(?=$|[)\]])", lambda match: names.get(match[0], match[0]), text)
+    return re.sub(r"(?<=[(+\[-])[\w.:]+(?=$|[)\]])", lambda match: names.get(match[0], match[0]), _general(line))
 
 
 def grouped(changes: Sequence[Change]) -> tuple[Group, ...]:
-    """``changes`` in groups of one difference each, gravest first; those that only follow from others come last."""
-    changed = {change.program for change in changes if change.kind in (Kind.RESPONSE, Kind.EFFECT)}
-    direct = [change for change in changes if not _follows(change, changed)]
-    after = [change for change in changes if _follows(change, changed)]
-    groups = [*_groups(direct, follows=False), *_groups(after, follows=True)]
+    """``changes`` in groups of one difference each, gravest first.
+
+    Behaviours that differ in the same lines are one group. Where that makes more than ``GROUPS_MAX``, as between two
+    designs, there is one group for each line that differs, and a behaviour is in as many as it has such lines. What only
+    follows from other changes is one group, the last.
+    """
+    causes = {change.program for change in changes if _leads_elsewhere(change)}
+    direct = [change for change in changes if not _passes(change, causes)]
+    after = [change for change in changes if _passes(change, causes)]
+    alike: dict[object, list[Change]] = defaultdict(list)
+    for change in direct:
+        alike[_signature(change)].append(change)
+    if len(alike) < GROUPS_MAX:
+        groups = [_group(members, differences(min(members, key=_order))) for members in alike.values()]
+    else:
+        groups = _by_line(direct)
+    if after:
+        groups.append(replace(_group(after, ()), follows=True))
     return tuple(sorted(groups, key=_rank))
 
 
-def _follows(change: Change, changed: set[Program]) -> bool:
+def _leads_elsewhere(change: Change) -> bool:
+    """Whether a step leads to another state now, not just to the same one in another form.
+
+    Where both sides store the same thing, and only its kind or its spelling differs, what comes later is still comparable.
+    """
+    if change.kind not in (Kind.RESPONSE, Kind.EFFECT):
+        return False
+    assert change.old is not None and change.new is not None, "what is neither new nor gone has both sides"
+    found = _line_differences(change.old.outcome.effects, change.new.outcome.effects)
+    return any(each.old is None or each.new is None or " -> " in each.old for each in found)
+
+
+def _passes(change: Change, causes: set[Program]) -> bool:
     parts = change.program.parts
-    return any(Program(parts[:length]) in changed for length in range(1, len(parts)))
+    return any(Program(parts[:length]) in causes for length in range(1, len(parts)))
 
 
-def _groups(changes: Iterable[Change], *, follows: bool) -> list[Group]:
-    by_signature: dict[tuple[object, ...], list[Change]] = defaultdict(list)
+def _by_line(changes: Sequence[Change]) -> list[Group]:
+    by_line: dict[object, list[tuple[Change, tuple[Difference, ...]]]] = defaultdict(list)
     for change in changes:
-        by_signature[_signature(change)].append(change)
-    if len(by_signature) > GROUPS_MAX:
-        return _by_line(changes := [c for group in by_signature.values() for c in group], follows=follows)
-    return [_group(members, follows=follows) for members in by_signature.values()]
+        for difference in differences(change):
+            by_line[_line_signature(difference, _names(change))].append((change, (difference,)))
+        if not differences(change):
+            by_line[(change.kind, change.program.subject_of)].append((change, ()))
+    groups = []
+    for alike in by_line.values():
+        shortest = min(alike, key=lambda member: _order(member[0]))
+        groups.append(_group([change for change, _ in alike], shortest[1]))
+    return groups
 
 
-def _by_line(changes: Sequence[Change], *, follows: bool) -> list[Group]:
-    """One group for each line that differs: a change with two of them is in two groups. For comparisons of two designs."""
-    by_line: dict[tuple[object, ...], list[tuple[Change, Difference | None]]] = defaultdict(list)
-    for change in changes:
-        for difference in differences(change) or (None,):
-            shape = difference.pattern if difference is not None else change.program.subject_of
-            by_line[(change.kind, shape)].append((change, difference))
-    return [
-        Group(
-            kind=members[0][0].kind,
-            changes=tuple(sorted((change for change, _ in members), key=lambda change: change.program.order)),
-            differences=() if members[0][1] is None else (members[0][1],),
-            follows=follows,
-        )
-        for members in by_line.values()
-    ]
+def _group(members: Sequence[Change], shown: tuple[Difference, ...]) -> Group:
+    ordered = tuple(sorted(members, key=_order))
+    gravest = min((change.kind for change in ordered), key=lambda kind: _GRAVITY[kind])
+    return Group(kind=gravest, changes=ordered, differences=shown)
 
 
-def _group(members: Sequence[Change], *, follows: bool) -> Group:
-    ordered = tuple(sorted(members, key=lambda change: change.program.order))
-    return Group(kind=ordered[0].kind, changes=ordered, differences=differences(ordered[0]), follows=follows)
+def _order(change: Change) -> tuple[int, str]:
+    return change.program.order
 
 
 _GRAVITY = {kind: place for place, kind in enumerate(Kind)}

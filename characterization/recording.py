@@ -151,3 +151,24 @@ def still_there(subject: Subject, program: Program) -> bool:
     except (SubjectError, ProgramError):
         return False
     return True
+
+
+def explore_both(old: Place, new: Place, settings: Settings, done: Progress) -> tuple[Recording, Recording]:
+    """Two implementations, each walked, and each made to run what only the other's walk came upon.
+
+    So every program is compared that either can be brought to, and none is new or gone for want of having been tried.
+    Both recordings carry the name of the new one.
+    """
+    walked = []
+    for place in (old, new):
+        with runners(settings, place) as runner:
+            walked.append({each.program: each.outcome for each in explore(place, runner, done)})
+    name = type(load_subject(new.target, new.folders)).name
+    both = []
+    for place, own, others in ((old, *walked), (new, *reversed(walked))):
+        with runners(settings, place) as runner:
+            subject = load_subject(place.target, place.folders)
+            missing = [program for program in others if program not in own and still_there(subject, program)]
+            outcomes = {**own, **dict(zip(missing, runner.run(missing, done), strict=True))}
+        both.append(Recording(name, [Behaviour(subject=name, program=p, outcome=o) for p, o in outcomes.items()]))
+    return both[0], both[1]

@@ -58,7 +58,9 @@ def _inner(old: str, new: str) -> tuple[str, str]:
 def _joined(items: list[str | None]) -> str:
     """Items with one ``...`` for each run of those left out."""
     runs = itertools.groupby(items, key=lambda item: item is None)
-    return ", ".join(text for left_out, run in runs for text in ([REST] if left_out else [item for item in run if item]))
+    return ", ".join(
+        text for left_out, run in runs for text in ([REST] if left_out else [item for item in run if item])
+    )
 
 
 def _opened(text: str) -> tuple[str, list[str]] | None:

@@ -7,6 +7,7 @@ same input gives the same places.
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ class Layout:
     height: float
 
 
-_Item = tuple[int, str, int]  # a box: its number, "", 0; a lane: the target's number, the style, 1
+_Item = tuple[int, str, int]  # a box: its number, "", 0; a lane: the target's number, the style, its direction
 
 
 def layout(heights: Mapping[int, float], lines: Sequence[Line], box_width: float) -> Layout:
@@ -61,7 +62,7 @@ def layout(heights: Mapping[int, float], lines: Sequence[Line], box_width: float
         lanes=[[(lefts[layer], tops[layer, item]) for layer, item in route] for route in routes],
         gaps=gaps,
         width=lefts[-1] + box_width + gaps[-1] if lefts else 0.0,
-        height=max((tops[0 + layer, item] + _height(item, heights) for layer, item in tops), default=0.0),
+        height=max((tops[layer, item] + _height(item, heights) for layer, item in tops), default=0.0),
     )
 
 
@@ -119,17 +120,18 @@ def _items(layers: Mapping[int, int], lines: Sequence[Line]) -> tuple[list[list[
         for layer, item in route[1:-1]:
             if item not in items[layer]:
                 items[layer].append(item)
-        for (layer, item), (next_layer, next_item) in zip(route, route[1:], strict=False):
-            pair = (item, next_item) if layer <= next_layer else (next_item, item)
-            segments[min(layer, next_layer)][pair] = None
+        for left, right in itertools.pairwise(sorted(route, key=lambda place: place[0])):
+            if left[0] != right[0]:  # boxes of one layer are neighbours in any order
+                segments[left[0]][left[1], right[1]] = None
     return items, defaultdict(list, {layer: list(pairs) for layer, pairs in segments.items()}), routes
 
 
 def _route(line: Line, layers: Mapping[int, int]) -> _Route:
     start, end = layers[line.source], layers[line.target]
     step = 1 if end > start else -1
-    between: _Route = [(layer, (line.target, line.style, step)) for layer in range(start + step, end, step)] if start != end else []
-    return [(start, (line.source, "", 0)), *between, (end, (line.target, "", 0))]
+    passed = range(start + step, end, step) if start != end else ()
+    lanes = [(layer, (line.target, line.style, step)) for layer in passed]
+    return [(start, (line.source, "", 0)), *lanes, (end, (line.target, "", 0))]
 
 
 def _neighbours(layer: int, segments: _Segments) -> dict[_Item, list[tuple[int, _Item]]]:
@@ -157,10 +159,10 @@ def _reorder(layer: int, side: int, items: list[list[_Item]], segments: _Segment
     places = {item: (place + 0.5) / len(items[layer + side]) for place, item in enumerate(items[layer + side])}
     own = {item: (place + 0.5) / len(items[layer]) for place, item in enumerate(items[layer])}
     joined = _neighbours(layer, segments)
-    means = {
-        item: fmean([places[other] for where, other in joined[item] if where == layer + side and other in places] or [own[item]])
-        for item in items[layer]
-    }
+    means = {}
+    for item in items[layer]:
+        near = [places[other] for where, other in joined[item] if where == layer + side]
+        means[item] = fmean(near or [own[item]])
     items[layer].sort(key=lambda item: (means[item], own[item]))
 
 
@@ -172,7 +174,7 @@ _Tops = dict[tuple[int, _Item], float]
 
 
 def _settle(items: list[list[_Item]], segments: _Segments, heights: Mapping[int, float]) -> _Tops:
-    """The upper edge of everything: near what it is joined to, in order, and nothing on top of anything else."""
+    """The upper edges: near what it is joined to, in order, and nothing on top of anything else."""
     tops: _Tops = {}
     for layer, members in enumerate(items):
         tops.update(_stacked(layer, members, dict.fromkeys(members, 0.0), heights))
@@ -188,11 +190,13 @@ def _settle(items: list[list[_Item]], segments: _Segments, heights: Mapping[int,
 def _wanted(
     layer: int, item: _Item, joined: Sequence[tuple[int, _Item]], tops: _Tops, heights: Mapping[int, float]
 ) -> float:
-    centres = [tops[place] + _height(place[1], heights) / 2 for place in joined if place != (layer, item)]
+    centres = [tops[place] + _height(place[1], heights) / 2 for place in joined]
     return fmean(centres) - _height(item, heights) / 2 if centres else tops[layer, item]
 
 
-def _stacked(layer: int, members: Sequence[_Item], wanted: Mapping[_Item, float], heights: Mapping[int, float]) -> _Tops:
+def _stacked(
+    layer: int, members: Sequence[_Item], wanted: Mapping[_Item, float], heights: Mapping[int, float]
+) -> _Tops:
     """Where each would like to be, pushed apart: the mean of pushing everything down and pushing everything up."""
     down: dict[_Item, float] = {}
     edge = float("-inf")

@@ -116,7 +116,7 @@ def _nodes(recording: Recording, old: Recording) -> tuple[Node, ...]:
     now, was = _shortest(recording), _shortest(old)
     kinds = {**_kinds(old), **_kinds(recording)}
     gone = {name: program for name, program in was.items() if name not in now}
-    names = [*sorted(now, key=lambda name: (now[name].order, name)), *sorted(gone, key=lambda name: (gone[name].order, name))]
+    names = [name for part in (now, gone) for name in sorted(part, key=lambda name: (part[name].order, name))]
     return tuple(
         Node(
             number=number,

@@ -263,7 +263,9 @@ def _rows(step: ExplainedStep) -> list[tuple[str, str, str]]:
     """Lane, command and reply; several commands of one step stand in a bracket."""
     pairs = list(itertools.zip_longest(step.commands, step.replies, fillvalue=""))
     last = len(pairs) - 1
-    marks = ["  " if not last else "[ " if not place else "] " if place == last else "| " for place in range(len(pairs))]
+    marks = [
+        "  " if not last else "[ " if not place else "] " if place == last else "| " for place in range(len(pairs))
+    ]
     return [
         (clipped(shown(step.lane), 24) if place == 0 else "", mark + cut(shown(command)), cut(shown(reply)))
         for place, (mark, (command, reply)) in enumerate(zip(marks, pairs, strict=True))

@@ -72,5 +72,7 @@ def labelled(label: str, texts: Iterable[str], *, indent: int = 0, column: int =
 def table(rows: Sequence[Sequence[str]], columns: Sequence[str] = ()) -> list[str]:
     """Rows in columns as wide as their widest word, two spaces apart. ``columns`` are the headings, if there are any."""
     lines = [[shown(cell) for cell in row] for row in ([columns, *rows] if columns else rows)]
-    widths = [max((cell_len(line[place]) for line in lines), default=0) for place in range(len(lines[0]))] if lines else []
+    widths = (
+        [max((cell_len(line[place]) for line in lines), default=0) for place in range(len(lines[0]))] if lines else []
+    )
     return ["  ".join(map(padded, line, widths)).rstrip() for line in lines]

@@ -52,7 +52,9 @@ class Walk:
             if outcome.after not in self.states:
                 reached[outcome.after] = min(program, reached.get(outcome.after, program), key=lambda each: each.order)
         self.states.update(reached)
-        followed = [program for program in sorted(reached.values(), key=lambda each: each.order) if self._leads_on(program)]
+        followed = [
+            program for program in sorted(reached.values(), key=lambda each: each.order) if self._leads_on(program)
+        ]
         if len(self.states) > type(self.subject).bounds.states:
             raise EndlessStatesError(self._growth())
         return followed
