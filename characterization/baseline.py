@@ -115,14 +115,14 @@ def _check_frame(lines: list[str], path: Path) -> None:
     for number, line in enumerate(lines, 1):
         if line.startswith(("<<<<<<< ", ">>>>>>> ", "=======")):
             raise BaselineError(
-                f"{path}:{number} holds the marks of an unfinished merge: resolve it, lines may be in any order"
+                f"{path}:{number} holds the marks of an unfinished merge: resolve it; lines may be in any order"
             )
     if not lines or not lines[0].startswith(f"{_HEADER} "):
         raise BaselineError(f"{path} is not a baseline: its first line must be `{_HEADER} {FORMAT}`. {_RESTORE}")
     version = lines[0].removeprefix(_HEADER).strip()
     if version != str(FORMAT):
         raise BaselineError(
-            f"{path} is in format {version}, this holdfast reads format {FORMAT}: use the holdfast that wrote it, or record anew"
+            f"{path} is in format {version}, this holdfast reads format {FORMAT}: use a newer one, or record anew"
         )
     if len(lines) < 2 or not lines[1].startswith("subject ") or lines[-1] != _END:
         raise BaselineError(f"{path} was cut short: it does not close with `{_END}`. {_RESTORE}")

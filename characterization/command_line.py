@@ -260,8 +260,8 @@ def compare_command(subjects: tuple[str, ...], base: str | None, **options: Any)
         return _compare_places(session, old, new)
     codes = []
     with worktree(session.project.folder, base) as folder:
-        for target in session.project.selected(subjects).values():
-            codes.append(_compare_places(session, session.place(target, folder), session.place(target)))
+        targets = session.project.selected(subjects).values()
+        codes += [_compare_places(session, session.place(target, folder), session.place(target)) for target in targets]
     return _gravest(codes)
 
 
@@ -346,8 +346,8 @@ def _located(session: Session, ident: str) -> tuple[Place, Program, str]:
                 if behaviour.ident == ident:
                     return session.place(session.project.target(subject)), behaviour.program, ident
     raise NothingSelectedError(
-        f"there is no behaviour called {ident} in {session.baselines.folder}: `holdfast check` and `holdfast graph {subject}` "
-        "show their names; or spell a program, `holdfast explain 'SUBJECT: save s1 ; get s1'`"
+        f"there is no behaviour called {ident} in {session.baselines.folder}: `holdfast check` and `holdfast graph` show "
+        "their names; or spell a program, `holdfast explain 'SUBJECT: save s1 ; get s1'`"
     )
 
 

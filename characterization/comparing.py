@@ -242,9 +242,21 @@ def _leads_elsewhere(change: Change) -> bool:
     """
     if change.kind not in (Kind.RESPONSE, Kind.EFFECT):
         return False
-    assert change.old is not None and change.new is not None, "what is neither new nor gone has both sides"
+    assert change.old is not None, "what changed its response or effect was there before"
+    assert change.new is not None, "what changed its response or effect is there now"
     found = _line_differences(change.old.outcome.effects, change.new.outcome.effects)
-    return any(each.old is None or each.new is None or " -> " in each.old for each in found)
+    return any(not _only_spelled_otherwise(each) for each in found)
+
+
+def _only_spelled_otherwise(difference: Difference) -> bool:
+    """Whether both sides store the same thing with the same time to live, in another kind or spelling."""
+    old, new = difference.old, difference.new
+    if old is None or new is None or " -> " in old:
+        return False
+    return " = " in old or _KIND.sub("", old) == _KIND.sub("", new)
+
+
+_KIND = re.compile(r" \([a-z]+\)|, was a [a-z]+")
 
 
 def _passes(change: Change, causes: set[Program]) -> bool:

@@ -15,6 +15,7 @@ from characterization.finding import load_subject
 from characterization.lenses.runner import Place, PooledRunner, Progress, Runner, local_runner, worker_pool
 from characterization.lenses.sequence import Walk, sequence
 from characterization.lenses.time import time
+from characterization.outcome import Outcome
 from characterization.program import Call, Program
 from characterization.subject import Subject
 from simulator.backend import Backend
@@ -159,13 +160,14 @@ def explore_both(old: Place, new: Place, settings: Settings, done: Progress) -> 
     So every program is compared that either can be brought to, and none is new or gone for want of having been tried.
     Both recordings carry the name of the new one.
     """
-    walked = []
+    walked: list[dict[Program, Outcome]] = []
     for place in (old, new):
         with runners(settings, place) as runner:
             walked.append({each.program: each.outcome for each in explore(place, runner, done)})
     name = type(load_subject(new.target, new.folders)).name
+    first, second = walked
     both = []
-    for place, own, others in ((old, *walked), (new, *reversed(walked))):
+    for place, own, others in ((old, first, second), (new, second, first)):
         with runners(settings, place) as runner:
             subject = load_subject(place.target, place.folders)
             missing = [program for program in others if program not in own and still_there(subject, program)]

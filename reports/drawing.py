@@ -14,7 +14,7 @@ from rich.cells import cell_len
 
 from reports.layout import Layout, Line, layout
 from reports.states import Edge, Graph, Node
-from reports.words import clipped, counted, number, shown, wrapped
+from reports.words import clipped, number, shown, wrapped
 
 BOX_WIDTH = 290.0
 CHAR = 6.63  # of the monospaced font at 11 px
@@ -78,7 +78,7 @@ def _height(title: Sequence[str], stays: Sequence[object], leaving: Sequence[obj
     return 16 + (len(title) + 1 + len(stays) + len(leaving)) * ROW + (5 if leaving else 0)
 
 
-def draw(graph: Graph, legend: Sequence[str]) -> str:
+def draw(graph: Graph, legend: Sequence[str], *, compared: bool = False) -> str:
     """``graph`` as an SVG document. ``legend`` are sentences that stand above it, beside those that explain the lines."""
     edges = [edge for edge in graph.edges if not edge.stays]
     lines = [Line(source=edge.source, target=edge.target, style=_style(edge)) for edge in edges]
@@ -89,7 +89,7 @@ def draw(graph: Graph, legend: Sequence[str]) -> str:
     top = MARGIN + 30 + (len(legend) + 1) * (ROW + 4) + 20
     width, height = max(places.width + 2 * MARGIN, 1060.0), places.height + top + MARGIN
     root = _document(width, height, boxes, graph)
-    _legend(root, legend)
+    _legend(root, legend, _samples(compared=compared))
     moved = _element(root, "g", transform=f"translate({_text_of(MARGIN)} {_text_of(top)})")
     for edge, lanes in zip(edges, places.lanes, strict=True):
         _draw_line(moved, edge, _path(edge, lanes, boxes, places), boxes, colours)
@@ -113,8 +113,8 @@ def _colours(graph: Graph) -> dict[str, int]:
 
 
 def _title(node: Node) -> list[str]:
-    size = f" ({number(node.size, 'state')})" if not node.name else ""
-    lines = wrapped(f"{node.sign and node.sign + ' '}{node.number}  {node.kind}{size}", TITLE_LETTERS)
+    size = "" if node.name else f" ({_size(node)})"
+    lines = wrapped(f"{node.sign and node.sign + ' '}{node.number}: {node.kind}{size}", TITLE_LETTERS)
     if len(lines) > TITLE_LINES_MAX:
         lines = [
             *lines[: TITLE_LINES_MAX - 1],
@@ -123,12 +123,18 @@ def _title(node: Node) -> list[str]:
     return lines
 
 
+def _size(node: Node) -> str:
+    changed = "" if node.sign else "".join(f" {sign}{n}" for sign, n in (("+", node.added), ("-", node.removed)) if n)
+    return number(node.size or node.removed, "state") + changed
+
+
 def _stays(graph: Graph, node: Node) -> list[tuple[str, str]]:
     """Lines of small text, each with its sign: what leads back to the same box."""
     found = []
     for edge in graph.out_of(node.number):
         if edge.stays:
-            words = ", ".join(edge.operations) + (f"; {edge.raising} raise" if edge.raising else "")
+            words = ", ".join(edge.short if edge.timed else edge.operations)
+            words += f"; {edge.raising} raise" if edge.raising else ""
             label = "within" if not node.name else "stays"
             lines = wrapped(f"{edge.sign and edge.sign + ' '}{label}: {words}", LETTERS)
             kept = lines if len(lines) <= STAYS_LINES_MAX else [*lines[: STAYS_LINES_MAX - 1], "..."]
@@ -151,11 +157,9 @@ def _label(edge: Edge) -> str:
     return clipped(shown(words[0]), room)
 
 
-def _tooltip(graph_node: Node) -> str:
-    reached = graph_node.program.text or "nothing done yet"
-    return f"{graph_node.number}  {graph_node.kind}\n{graph_node.name}\nshortest program: {reached}".replace(
-        "\n\n", "\n"
-    )
+def _tooltip(node: Node) -> str:
+    reached = f"shortest program: {node.program.text or 'nothing done yet'}"
+    return "\n".join(shown(line) for line in (f"{node.number}: {node.kind}", node.name, reached) if line)
 
 
 def _edge_tooltip(edge: Edge) -> str:
@@ -195,10 +199,9 @@ def _path(edge: Edge, lanes: Sequence[tuple[float, float]], boxes: Mapping[int, 
     """Curves between layers, straight lines along lanes."""
     source, target = boxes[edge.source], boxes[edge.target]
     if places.layers[edge.source] == places.layers[edge.target]:
-        right, bulge = source.left + BOX_WIDTH, 0.45 * places.gaps[places.layers[edge.source]]
-        return (
-            f"M {_text_of(right)} {_text_of(source.row(edge))} C {_text_of(right + bulge)} {_text_of(source.row(edge))} "
-            f"{_text_of(right + bulge)} {_text_of(target.entry)} {_text_of(right + 3)} {_text_of(target.entry)}"
+        right, rank = source.left + BOX_WIDTH, edge.target % 7 / 7
+        return _loop(
+            right, source.row(edge), target.entry, (0.3 + 0.6 * rank) * places.gaps[places.layers[edge.source]]
         )
     back = _goes_back(edge, places.layers)
     near, far = (0.0, BOX_WIDTH) if back else (BOX_WIDTH, 0.0)
@@ -214,6 +217,12 @@ def _path(edge: Edge, lanes: Sequence[tuple[float, float]], boxes: Mapping[int, 
 def _curve(x: float, y: float, to_x: float, to_y: float) -> str:
     middle = (x + to_x) / 2
     return f" C {_text_of(middle)} {_text_of(y)} {_text_of(middle)} {_text_of(to_y)} {_text_of(to_x)} {_text_of(to_y)}"
+
+
+def _loop(x: float, y: float, to_y: float, bulge: float) -> str:
+    """A line to a box above or below, around through the gap to the right."""
+    out = _text_of(x + bulge)
+    return f"M {_text_of(x)} {_text_of(y)} C {out} {_text_of(y)} {out} {_text_of(to_y)} {_text_of(x)} {_text_of(to_y)}"
 
 
 def _text_of(value: float) -> str:
@@ -243,29 +252,34 @@ def _document(width: float, height: float, boxes: Mapping[int, _Box], graph: Gra
     ]
     _element(root, "style", _STYLE + "\n".join(hover))
     heads = _element(root, "defs")
-    for place, colour in [*enumerate(_STROKES), *_SIGNS.items()]:
-        head = _element(heads, "marker", id=_head(place), viewBox="0 0 8 8", refX="7.5", refY="4", markerWidth="8")
+    for name, colour in _heads().items():
+        head = _element(heads, "marker", id=name, viewBox="0 0 8 8", refX="7.5", refY="4", markerWidth="8")
         head.attrib.update(markerHeight="8", orient="auto", markerUnits="userSpaceOnUse")
-        _element(head, "path", d="M 0 0.8 L 8 4 L 0 7.2 z", fill=colour if isinstance(place, int) else colour)
+        _element(head, "path", d="M 0 0.8 L 8 4 L 0 7.2 z", fill=colour)
     _element(root, "rect", width="100%", height="100%", fill="#ffffff")
     counts = f"{number(graph.states, 'state')}, {number(graph.transitions, 'transition')}"
     _element(root, "text", f"{shown(graph.subject)}: {counts}", x=_text_of(MARGIN), y="40", class_="main")
     return root
 
 
-def _head(place: int | str) -> str:
-    return {"+": "head-added", "-": "head-removed"}.get(str(place), f"head-{place}")
+def _heads() -> dict[str, str]:
+    """The colours of the arrow heads, by the name of their marker."""
+    plain = {_head("", place): colour for place, colour in enumerate(_STROKES)}
+    return plain | {_head(sign, 0): colour for sign, colour in _SIGNS.items()}
 
 
-def _legend(root: ET.Element, sentences: Sequence[str]) -> None:
+def _head(sign: str, place: int) -> str:
+    return {"+": "head-added", "-": "head-removed"}.get(sign, f"head-{place}")
+
+
+def _samples(*, compared: bool) -> list[tuple[str, str, str]]:
+    plain = [("operation", "", "#57606a"), ("time passing", "time", "#57606a")]
+    return [*plain, ("+ added", "+", _SIGNS["+"]), ("- removed", "-", _SIGNS["-"])] if compared else plain
+
+
+def _legend(root: ET.Element, sentences: Sequence[str], samples: Sequence[tuple[str, str, str]]) -> None:
     """Samples of the lines in one row, then the sentences."""
     x, y = MARGIN, 66.0
-    samples = (
-        ("operation", "", "#57606a"),
-        ("time passing", "time", "#57606a"),
-        ("+ added", "+", _SIGNS["+"]),
-        ("- removed", "-", _SIGNS["-"]),
-    )
     for text, style, colour in samples:
         _element(root, "path", d=f"M {_text_of(x)} {y - 4} h 40", class_="line", stroke=colour, **_dash(style))
         _element(root, "text", text, x=_text_of(x + 48), y=_text_of(y))
@@ -285,7 +299,7 @@ def _draw_line(
     place = colours[boxes[edge.target].node.kind]
     line = _element(
         parent, "path", d=path, class_=f"line f{edge.source} t{edge.target}", stroke=_SIGNS.get(edge.sign, _STROKES[place]),
-        marker_end=f"url(#{_head(edge.sign or place)})", **_dash(_style(edge)),
+        marker_end=f"url(#{_head(edge.sign, place)})", **_dash(_style(edge)),
     )  # fmt: skip
     _element(line, "title", _edge_tooltip(edge))
 
@@ -309,14 +323,14 @@ def _draw_box(parent: ET.Element, box: _Box, colour: int, layers: Mapping[int, i
 
 def _written(box: _Box) -> list[tuple[str, str, dict[str, str]]]:
     """What is written from above down to the edges: text, class, and colour where it is marked."""
-    second = box.node.name or counted_programs(box.node)
+    second = box.node.name or _from(box.node)
     lines = [(line, "title", box.node.sign) for line in box.title]
     lines += [(clipped(second, LETTERS), "name", "")]
     lines += [(line, "name", sign) for sign, line in box.stays]
     return [(text, kind, {"style": f"fill: {_SIGNS[sign]}"} if sign else {}) for text, kind, sign in lines]
 
 
-def counted_programs(node: Node) -> str:
+def _from(node: Node) -> str:
     """How the nearest state of a node is reached."""
     return "from " + (shown(node.program.text) or "the start")
 
@@ -325,11 +339,9 @@ def _draw_row(parent: ET.Element, box: _Box, edge: Edge, layers: Mapping[int, in
     """One edge in its box: at the side on which it leaves."""
     sign = edge.sign and edge.sign + " "
     back = _goes_back(edge, layers)
-    text = (
-        f"\N{LEFTWARDS ARROW} {edge.target}  {sign}{_label(edge)}"
-        if back
-        else f"{sign}{_label(edge)}  {edge.target} \N{RIGHTWARDS ARROW}"
-    )
+    label = _label(edge)
+    arrow = f"{edge.target} \N{LEFTWARDS ARROW} {label}" if back else f"{label} \N{RIGHTWARDS ARROW} {edge.target}"
+    text = sign + arrow
     anchor = {} if back else {"text_anchor": "end"}
     fill = {"style": f"fill: {_SIGNS[edge.sign]}"} if edge.sign else {}
     x = box.left + (8 if back else BOX_WIDTH - 8)

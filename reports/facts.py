@@ -74,8 +74,9 @@ def _no_way_out(recording: Recording) -> Fact | None:
     left = {each.outcome.before for each in recording if each.outcome.effects}
     stuck = {name for name, operations in tried.items() if operations >= everything and name not in left}
     found = {each.outcome.before: each for each in recording if each.outcome.before in stuck and left}
+    shortest = min((each.program.prelude for each in found.values()), key=_order, default=None)
     about = _names(each.outcome.kind for each in found.values())
-    return _fact("nothing leads out of", found.values(), about)
+    return Fact(heading="nothing leads out of", about=about, program=shortest) if shortest is not None else None
 
 
 def _always_raise(recording: Recording) -> Fact | None:
@@ -98,8 +99,12 @@ _FACTS = (_raises_yet_changes, _lasting_keys, _no_way_out, _loud, _always_raise,
 
 
 def _fact(heading: str, found: Iterable[Behaviour], about: str) -> Fact | None:
-    shortest = min((each.program for each in found), key=lambda program: program.order, default=None)
+    shortest = min((each.program for each in found), key=_order, default=None)
     return None if shortest is None else Fact(heading=heading, about=about, program=shortest)
+
+
+def _order(program: Program) -> tuple[int, str]:
+    return program.order
 
 
 def _raising(behaviour: Behaviour) -> str:
@@ -107,7 +112,7 @@ def _raising(behaviour: Behaviour) -> str:
 
 
 def _names(words: Iterable[str]) -> str:
-    """Words with how often each was seen: ``get (24 times), exists (once)``."""
+    """Words with how often each was seen, the rest counted: ``get x24, exists``."""
     return listed(counted(words), _NAMES_MAX)
 
 
@@ -117,12 +122,13 @@ def summary(recording: Recording) -> list[tuple[str, str]]:
         return []
     types = [kind for each in recording if (kind := raises(each))]
     returned = [each.outcome.answer for each in recording if raises(each) is None]
-    answers = f"{number(len(returned), 'transition')} return one of {number(len(set(returned)), 'value')}"
+    values = set(returned)
+    what = f"one of {len(values)} values" if len(values) > 1 else next(iter(values), "nothing")
     events = {line for each in recording for line in each.outcome.events}
     lines = [
         ("lenses", listed(counted(each.program.lens for each in recording))),
         ("operations", listed(counted(each.program.subject_of for each in recording))),
-        ("answers", answers),
+        ("answers", f"{len(returned)} return {what}"),
         ("", f"{len(types)} raise: {listed(counted(types))}" if types else "none raises"),
         ("events", f"{number(len(events), 'event')} of different wording" if events else "none"),
     ]

@@ -35,21 +35,19 @@ def svg(recording: Recording, *, against: Recording | None = None) -> str:
     """
     whole = graph(recording, against)
     drawn = by_kind(whole, BOXES_MAX) if len(whole.nodes) > BOXES_MAX else whole
-    return draw(drawn, _legend(drawn, compared=against is not None))
+    return draw(drawn, _legend(drawn, compared=against is not None), compared=against is not None)
 
 
 def _legend(drawn: Graph, *, compared: bool) -> list[str]:
     boxes = (
-        f"Each box is all states of one kind, since {drawn.states} states are too many for a picture; `within`: transitions "
-        "between states of the kind."
+        f"Each box is all states of one kind, since {drawn.states} states are too many for one picture. "
+        "within: transitions between states of the kind."
         if drawn.by_kind
-        else "Each box is a state, numbered by its shortest program; `stays`: operations that lead back to it. Like kinds have like colours."
+        else "Each box is a state, numbered by its shortest program. stays: operations that lead back to the same state."
     )
-    sentences = [
-        boxes,
-        "The thick box is the start. A row with an arrow is a line that leaves there; a line has the colour of the box it leads to.",
-    ]
-    return [*sentences, _difference(drawn)] if compared else sentences
+    lines = "A row with an arrow is a line that leaves there; it has the colour of the box that it leads to."
+    start = "The start has a thick border. Boxes of one kind have one colour."
+    return [boxes, lines, start, *([_difference(drawn)] if compared else [])]
 
 
 def _difference(whole: Graph) -> str:
@@ -79,7 +77,7 @@ def _state(whole: Graph, node: Node, *, compared: bool) -> Iterator[str]:
 
 
 def _edge(edge: Edge) -> list[str]:
-    words = edge.operations if edge.stays else edge.short
+    words = edge.operations if edge.stays and not edge.timed else edge.short
     raising = f"; {edge.raising} raise" if edge.raising else ""
     where = "stays" if edge.stays else f"-> {edge.target}"
     return labelled(f"{edge.sign or ' '} {where}", [", ".join(words) + raising], indent=3, column=14)

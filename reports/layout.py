@@ -8,7 +8,7 @@ same input gives the same places.
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -19,7 +19,7 @@ BOX_GAP = 22.0
 LANE_GAP = 9.0
 LAYER_GAP_MIN = 70.0
 LAYER_GAP_MAX = 220.0
-LAYER_HEIGHT_MAX = 2600.0
+LAYER_HEIGHT_MAX = 2000.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,8 @@ def layout(heights: Mapping[int, float], lines: Sequence[Line], box_width: float
     items, segments, routes = _items(layers, lines)
     _sweep(items, segments)
     tops = _settle(items, segments, heights)
-    gaps = [_gap(len(segments[layer])) for layer in range(len(items))]
+    loops = Counter(layers[line.source] for line in lines if layers[line.source] == layers[line.target])
+    gaps = [_gap(len(segments[layer]) + loops[layer]) for layer in range(len(items))]
     lefts = [layer * box_width + sum(gaps[:layer]) for layer in range(len(items))]
     return Layout(
         boxes={number: (lefts[layer], tops[layer, (number, "", 0)]) for number, layer in layers.items()},
@@ -93,7 +94,7 @@ def _split_layers(heights: Mapping[int, float], layers: Mapping[int, int]) -> di
     for layer in sorted(set(layers.values())):
         members = sorted(number for number in layers if layers[number] == layer)
         total = sum(heights[number] + BOX_GAP for number in members)
-        room = total / -(-total // LAYER_HEIGHT_MAX) + BOX_GAP
+        room = total / -(-total // LAYER_HEIGHT_MAX) + max(heights[number] for number in members)
         used = room
         for number in members:
             if used + heights[number] > room:

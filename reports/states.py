@@ -6,7 +6,7 @@ With an older recording beside it, everything is marked: ``+`` was added, ``-`` 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from characterization.behaviour import Behaviour, Recording
@@ -20,7 +20,10 @@ SPELLED_MAX = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A state, or all states of one kind. ``program`` is the shortest that leads to it, ``size`` how many states it is."""
+    """A state, or all states of one kind. ``program`` is the shortest that leads to it.
+
+    ``size`` is how many states it is now, ``added`` how many of them are new, ``removed`` how many more it once was.
+    """
 
     number: int
     name: str
@@ -28,6 +31,8 @@ class Node:
     program: Program
     sign: str = ""
     size: int = 1
+    added: int = 0
+    removed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,20 +58,24 @@ class Edge:
 
     @property
     def operations(self) -> list[str]:
-        """Each operation with its number of calls, the most frequent first; moves of the clock as they are spelled."""
-        return counted(part.operation if isinstance(part, Call) else part.text for part in self.parts)
+        """Each operation with its number of calls, the most frequent first."""
+        return counted(part.operation if isinstance(part, Call) else "clock" for part in self.parts)
 
     @property
     def short(self) -> list[str]:
         """Calls as they are spelled, but an operation with more than two of them once, with their number."""
         return [text for word in self._by_operation() for text in word]
 
-    def _by_operation(self) -> Iterable[list[str]]:
+    def _by_operation(self) -> Iterator[list[str]]:
         calls: dict[str, list[str]] = defaultdict(list)
         for part in sorted(self.parts, key=lambda each: each.text):
             calls[part.operation if isinstance(part, Call) else "clock"].append(part.text)
         for operation, spelled in sorted(calls.items()):
-            yield spelled if len(spelled) <= SPELLED_MAX else [f"{operation} x{len(spelled)}"]
+            yield (
+                spelled
+                if len(spelled) <= SPELLED_MAX and len(spelled) == len(set(spelled))
+                else [f"{operation} x{len(spelled)}"]
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +94,8 @@ class Graph:
         return [edge for edge in self.edges if edge.source == number]
 
     def count(self, sign: str) -> tuple[int, int]:
-        """How many states and transitions are marked with ``sign``."""
-        nodes = sum(node.size for node in self.nodes if node.sign == sign)
+        """How many states and transitions are marked with ``sign``, which is ``+`` or ``-``."""
+        nodes = sum(node.added if sign == "+" else node.removed for node in self.nodes)
         return nodes, sum(len(edge.parts) for edge in self.edges if edge.sign == sign)
 
 
@@ -124,6 +133,9 @@ def _nodes(recording: Recording, old: Recording) -> tuple[Node, ...]:
             kind=kinds.get(name, UNKNOWN_KIND),
             program=now[name] if name in now else gone[name],
             sign=_sign(name in now, name in was),
+            size=int(name in now),
+            added=int(name not in was),
+            removed=int(name not in now),
         )
         for number, name in enumerate(names, 1)
     )
@@ -194,7 +206,10 @@ def _kept_kinds(whole: Graph, most: int) -> set[str]:
 def _joined(number: int, kind: str, members: list[Node]) -> Node:
     signs = {node.sign for node in members}
     sign = signs.pop() if len(signs) == 1 else ""
-    return replace(members[0], number=number, name="", kind=kind, sign=sign, size=len(members))
+    size, added, removed = (
+        sum(values) for values in zip(*((m.size, m.added, m.removed) for m in members), strict=True)
+    )
+    return replace(members[0], number=number, name="", kind=kind, sign=sign, size=size, added=added, removed=removed)
 
 
 def _merged(edges: Iterable[Edge], numbers: dict[int, int]) -> tuple[Edge, ...]:

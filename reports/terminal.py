@@ -7,13 +7,13 @@ line is wider than 120 columns, except one that is meant to be pasted. Colour on
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 
 from rich.cells import cell_len
 
-from characterization.behaviour import Recording
-from characterization.comparing import GROUPS_MAX, Comparison, Difference, Group, Kind
+from characterization.behaviour import Behaviour, Recording
+from characterization.comparing import GROUPS_MAX, Change, Comparison, Difference, Group, Kind
 from characterization.explaining import ExplainedPart, ExplainedStep, Explanation
 from characterization.outcome import Outcome
 from reports.eliding import LONGEST, apart, cut
@@ -25,39 +25,46 @@ PROGRAMS_MAX = 5
 _INDENT = 6
 _HEADING_MAX = 52
 _CHANGED = (Kind.RESPONSE, Kind.EFFECT)
+_FOLLOWING = {
+    Kind.RESPONSE: "RESPONSE CHANGED",
+    Kind.EFFECT: "EFFECT CHANGED",
+    Kind.GONE: "GONE",
+    Kind.NEW: "NEW",
+    Kind.COST: "COST CHANGED",
+}
 _STYLES = {"bold": "1", "red": "31", "green": "32", "dim": "2"}
 
 
 def comparison(result: Comparison, *, colour: bool = False) -> str:
     """The block of one subject: one line where it is as pinned, otherwise what changed in at most twenty groups.
 
-    Changes that only follow from others stand after them, one line each. Behaviours that could not be run are always named.
+    What only follows from other changes stands beneath them, counted. Behaviours that could not be run are always named.
     Ends without a line break; in colour the same text with ANSI sequences in between.
     """
-    groups = list(enumerate(result.groups[:GROUPS_MAX], 1))
-    heading = min(_HEADING_MAX, max((cell_len(_situation(group)) for _, group in groups), default=0))
-    direct = [line for place, group in groups if not group.follows for line in _group(place, group, heading, colour)]
-    after = [line for place, group in groups if group.follows for line in _following(place, group, heading)]
+    direct = [group for group in result.groups if not group.follows]
+    following = [change for group in result.groups if group.follows for change in group.changes]
+    numbered = list(enumerate(direct[:GROUPS_MAX], 1))
+    heading = min(_HEADING_MAX, max((cell_len(_situation(group)) for _, group in numbered), default=0))
     lines = [
-        *_painted([f"{shown(result.subject)}    {_verdict(result)}"], "bold", colour),
-        *direct,
-        *([" these only follow from the changes above: they pass through a step that has changed"] if after else []),
-        *after,
-        *_rest(result.groups[GROUPS_MAX:]),
+        *_painted(_first_line(result.subject, _verdict(result)), "bold", colour),
+        *(line for place, group in numbered for line in _group(place, group, heading, colour)),
+        *_rest(direct[GROUPS_MAX:]),
+        *_following(following),
         *_painted(_unrun(result.unrun), "red", colour),
     ]
     return "\n".join(lines)
 
 
-def recording(seen: Recording, *, colour: bool = False) -> str:
+def recording(recording: Recording, *, colour: bool = False) -> str:
     """What was seen of a subject, on one screen: states, transitions, answers, and what is surprising about them."""
-    title = f"{shown(seen.subject)}    {number(len(seen.states()), 'state')}, {number(len(seen), 'transition')}"
-    if not len(seen):
+    counts = f"{number(len(recording.states()), 'state')}, {number(len(recording), 'transition')}"
+    title = f"{shown(recording.subject)}    {counts}"
+    if not len(recording):
         return "\n".join(_painted([f"{title}: nothing was recorded"], "bold", colour))
     lines = _painted([title], "bold", colour)
-    for label, text in summary(seen):
+    for label, text in summary(recording):
         lines += labelled(label, [cut(text)], indent=2, column=12)
-    surprising = facts(seen)
+    surprising = facts(recording)
     lines += ["  worth a look"] if surprising else []
     for fact in surprising:
         program = () if fact.program is None else (f"shown by  {_spelled(fact.program.text)}",)
@@ -65,17 +72,17 @@ def recording(seen: Recording, *, colour: bool = False) -> str:
     return "\n".join(lines)
 
 
-def explanation(explained: Explanation, *, colour: bool = False) -> str:
+def explanation(explanation: Explanation, *, colour: bool = False) -> str:
     """One behaviour step by step: for each part a row for each command, with its lane and reply, then what it showed.
 
     Commands that took effect at once stand in one bracket. The last line can be pasted.
     """
-    title = f"{shown(explained.ident)}    seed {explained.seed}, on {shown(explained.backend)}"
+    title = f"{shown(explanation.ident)}    seed {explanation.seed}, on {shown(explanation.backend)}"
     lines = _painted([title], "bold", colour)
-    lines += labelled("of", [explained.program.text], indent=2, column=10)
-    for part in explained.parts:
+    lines += labelled("of", [explanation.program.text], indent=2, column=10)
+    for part in explanation.parts:
         lines += ["", *_painted(wrapped(part.text, WIDTH), "bold", colour), *_steps(part), *_showed(part.outcome)]
-    return "\n".join([*lines, "", f"again     holdfast replay {explained.ident}"])
+    return "\n".join([*lines, "", f"again     holdfast replay {explanation.ident}"])
 
 
 def listing(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> str:
@@ -86,49 +93,64 @@ def listing(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> str:
 # The first line.
 
 
+def _first_line(subject: str, verdict: str) -> list[str]:
+    """The subject and what is to be said of it; what has no room goes on beneath."""
+    first, *rest = wrapped(verdict, WIDTH - cell_len(shown(subject)) - 4)
+    return [f"{shown(subject)}    {first}", *labelled("", [" ".join(rest)] if rest else [], column=4)]
+
+
 def _verdict(result: Comparison) -> str:
     transitions = number(result.compared, "transition")
     unrun = f", {len(result.unrun)} more could not be run" if result.unrun else ""
-    if not result.groups:
+    if not result.changes:
         return f"as pinned, {transitions}{unrun}"
-    cost = _distinct(result.groups, Kind.COST)
+    cost = result.count(Kind.COST)
     if not result.changed:
         return f"as pinned but for the COST of {cost} of {transitions}{unrun}"
-    new, gone = (_distinct(result.groups, kind) for kind in (Kind.NEW, Kind.GONE))
     dearer = f", the cost of {cost} more" if cost else ""
-    return f"{_changed(result.groups, transitions)}, {new} new, {gone} gone{dearer}{unrun}"
+    new, gone = result.count(Kind.NEW), result.count(Kind.GONE)
+    return f"{_changed(result, transitions)}, {new} new, {gone} gone{dearer}{unrun}"
 
 
-def _changed(groups: Sequence[Group], transitions: str) -> str:
-    own = [group for group in groups if group.kind in _CHANGED and not group.follows]
-    after = [group for group in groups if group.kind in _CHANGED and group.follows]
-    count = _distinct(own, *_CHANGED)
-    following = f"; {_distinct(after, *_CHANGED)} more follow from them" if after else ""
-    where = f" ({count} of {transitions}{following})" if own or after else ""
+def _changed(result: Comparison, transitions: str) -> str:
+    """How many behaviours changed of themselves, in how many transitions, and how many more follow."""
+    own = [group for group in result.groups if group.kind in _CHANGED and not group.follows]
+    following = {change.program for group in result.groups if group.follows for change in group.changes}
+    changed = {change.program for change in result.changes if change.kind in _CHANGED}
+    after = len(changed & following)
+    follow = f"; {after} more follow from them" if after else ""
+    where = f" ({len(changed - following)} of {transitions}{follow})" if changed else ""
     return f"{number(len(own), 'behaviour')} changed{where}"
-
-
-def _distinct(groups: Iterable[Group], *kinds: Kind) -> int:
-    """How many transitions are in groups of ``kinds``: one that shows two differences may be in two of them."""
-    return len({change.program for group in groups if group.kind in kinds for change in group.changes})
 
 
 # Groups.
 
 
 def _group(place: int, group: Group, heading: int, colour: bool) -> list[str]:  # noqa: FBT001 - handed through
-    shortest = group.shown_by
     return [
         *_painted(_headline(place, group, heading), "bold", colour),
         *_before_and_after(group, colour),
-        *labelled("shown by", [_spelled(shortest.program.text)], indent=_INDENT, column=11),
-        " " * _INDENT + padded("again", 11) + f"holdfast replay {shortest.behaviour.ident}",
+        *_shown_by(group.shown_by.behaviour),
     ]
 
 
-def _following(place: int, group: Group, heading: int) -> list[str]:
-    again = " " * _INDENT + padded("again", 11) + f"holdfast replay {group.shown_by.behaviour.ident}"
-    return [*_headline(place, group, heading), again]
+def _following(changes: Sequence[Change]) -> list[str]:
+    """What passes through a step that leads elsewhere now: counted by kind, with the shortest that shows it."""
+    if not changes:
+        return []
+    kinds = Counter(change.kind for change in changes)
+    counts = listed([f"{kinds[kind]} {_FOLLOWING[kind]}" for kind in Kind if kind in kinds])
+    only = f"{number(len(changes), 'transition')} only follow from the above, through a step that leads elsewhere: {counts}"
+    shortest = min(changes, key=lambda change: change.program.order).behaviour
+    return [*labelled("  +", [only], column=4), *_shown_by(shortest)]
+
+
+def _shown_by(shortest: Behaviour) -> list[str]:
+    """The shortest program, and the line to paste, which is never broken."""
+    return [
+        *labelled("shown by", [_spelled(shortest.program.text)], indent=_INDENT, column=11),
+        " " * _INDENT + padded("again", 11) + f"holdfast replay {shortest.ident}",
+    ]
 
 
 def _headline(place: int, group: Group, width: int) -> list[str]:
@@ -276,7 +298,7 @@ def _showed(outcome: Outcome) -> list[str]:
     commands, trips, sent = outcome.cost
     cost = f"{number(commands, 'command')} in {number(trips, 'round trip')}, {number(sent, 'byte')}"
     return [
-        *labelled("answer", [cut(_response(outcome.answer))], indent=2),
+        *labelled("answer", [cut(_response(outcome.answer))], indent=2, column=9),
         *labelled("effects", map(cut, outcome.effects or ["none"]), indent=2, column=9),
         *labelled("events", map(cut, outcome.events or ["none"]), indent=2, column=9),
         *labelled("cost", [cost], indent=2, column=9),

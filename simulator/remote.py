@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 
 from redis._parsers import _RESP2Parser, _RESP3Parser
 from redis.connection import Connection, UnixDomainSocketConnection, parse_url
-from redis.exceptions import AuthenticationError, BusyLoadingError, RedisError, ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from simulator.backend import Command, Record, Reply
 from simulator.contents import read_all
@@ -41,6 +41,30 @@ _NOT_OURS = frozenset(
 )
 
 _Socket = Connection | UnixDomainSocketConnection
+
+
+class _Refusal(ResponseError):
+    """An error reply that redis-py takes for the end of a connection: some of its parsers would read it for ever."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class _Parser2(_RESP2Parser):
+    @classmethod
+    def parse_error(cls, response: str) -> Exception:
+        return _settled(super().parse_error(response))
+
+
+class _Parser3(_RESP3Parser):
+    @classmethod
+    def parse_error(cls, response: str) -> Exception:
+        return _settled(super().parse_error(response))
+
+
+def _settled(error: Exception) -> Exception:
+    return error if isinstance(error, ResponseError) else _Refusal(error)
 
 
 class RemoteSession:
@@ -275,7 +299,9 @@ class RemoteBackend:
         """The next reply; an error reply is returned."""
         try:
             return socket.read_response(disconnect_on_error=False)
-        except (ResponseError, AuthenticationError, BusyLoadingError) as error:
+        except _Refusal as refusal:
+            return refusal.error
+        except ResponseError as error:
             return error
         except (RedisError, OSError) as error:
             raise self._gone(error) from error
@@ -308,7 +334,7 @@ class RemoteBackend:
             **options
             | {
                 "socket_timeout": ANSWER_WITHIN_S,
-                "parser_class": _RESP3Parser if protocol == 3 else _RESP2Parser,
+                "parser_class": _Parser3 if protocol == 3 else _Parser2,
                 "driver_info": None,
                 "decode_responses": False,
                 "health_check_interval": 0,  # both would ask for the time, which is a world's

@@ -71,7 +71,7 @@ REFACTORED = Revision(
 
 
 class Bench:
-    """A world with a Redis that can fail. Clients do not try again, so that each failure reaches its service."""
+    """A world with a Redis that can fail. Unless asked, clients do not try again: each failure reaches its service."""
 
     def __init__(self, seed: int = 1) -> None:
         self.backend = FailingBackend()
@@ -89,25 +89,27 @@ class Bench:
 
     # Services.
 
-    def client(self) -> Redis:
-        return self.world.redis(retry=Retry(NoBackoff(), 0))
+    def client(self, *, retrying: bool = False) -> Redis:
+        return self.world.redis() if retrying else self.world.redis(retry=Retry(NoBackoff(), 0))
 
-    def deduplicator(self, revision: Revision = AS_IS, **config: Any) -> Any:
+    def deduplicator(self, revision: Revision = AS_IS, *, retrying: bool = False, **config: Any) -> Any:
         """Another process's deduplicator, with counters of its own."""
-        return self.deduplicator_of(revision.deduplicator, **config)
+        return self.deduplicator_of(revision.deduplicator, retrying=retrying, **config)
 
-    def deduplicator_of(self, kind: type[Any], **config: Any) -> Any:
+    def deduplicator_of(self, kind: type[Any], *, retrying: bool = False, **config: Any) -> Any:
         registry = CollectorRegistry()
         metrics = DeduplicatorMetrics.register(registry)
-        made = kind(self.client(), config=DeduplicatorConfig(**config), metrics=metrics)
+        made = kind(self.client(retrying=retrying), config=DeduplicatorConfig(**config), metrics=metrics)
         self._registries[id(made)] = registry
         return made
 
-    def store(self, revision: Revision = AS_IS, *, supplier: str = SUPPLIER, **config: Any) -> Any:
-        return self.store_of(revision.store, supplier=supplier, **config)
+    def store(self, revision: Revision = AS_IS, **options: Any) -> Any:
+        """Another process's store."""
+        return self.store_of(revision.store, **options)
 
-    def store_of(self, kind: type[Any], *, supplier: str = SUPPLIER, **config: Any) -> Any:
-        return kind(self.client(), supplier=supplier, config=StoreConfig(**config), clock=self.world.clock)
+    def store_of(self, kind: type[Any], *, supplier: str = SUPPLIER, retrying: bool = False, **config: Any) -> Any:
+        client = self.client(retrying=retrying)
+        return kind(client, supplier=supplier, config=StoreConfig(**config), clock=self.world.clock)
 
     def coordinator(self, revision: Revision = AS_IS, *, supplier: str = SUPPLIER, store: Any = None) -> Any:
         """A coordinator whose callbacks are recorded."""
@@ -162,7 +164,8 @@ class Bench:
     def record(self, key: str) -> Record | None:
         return self.world.dump().get(0, {}).get(key.encode())
 
-    def keys(self) -> set[str]:
+    def stored(self) -> set[str]:
+        """The names of all keys."""
         return {key.decode() for key in self.world.dump().get(0, {})}
 
     def members(self, key: str) -> set[Any]:
@@ -177,17 +180,21 @@ class Bench:
         assert record is not None, f"there is no {key}"
         return None if record.ttl_ms is None else record.ttl_ms / 1000
 
-    def fields(self, session_id: str = "s1") -> dict[str, Any] | None:
-        """Every field of the stored session, spelled as in JSON whatever the layout."""
+    def fields(self, session_id: str = "s1") -> dict[str, Any]:
+        """Every field of the stored session, spelled as in JSON whatever the layout; none where there is no session."""
         record = self.record(main_key(session_id))
         if record is None:
-            return None
+            return {}
         return json.loads(record.value) if record.kind == "string" else _spelled_as_json(record.value)
 
     def filed_under(self, session_id: str = "s1") -> set[str]:
         """The states in whose index the session is."""
         marker = main_key("state:")
-        return {key.removeprefix(marker) for key in self.keys() if key.startswith(marker) and session_id in self.members(key)}
+        return {
+            key.removeprefix(marker)
+            for key in self.stored()
+            if key.startswith(marker) and session_id in self.members(key)
+        }
 
     def counters(self, deduplicator: Any) -> dict[str, float]:
         """What a deduplicator has counted, by name and labels; zeros are left out."""

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
-from simulator.gate import Door
+from simulator.gate import Door, Step
 from simulator.world import World, answer_of
 
 Choose = Callable[[Sequence[Door]], int]
@@ -44,3 +44,23 @@ def race(world: World, works: Iterable[Coroutine[Any, Any, Any]], order: str) ->
         world.loop.run_ready()
     assert all(task.done() for task in tasks), "a caller waits for something that no step brings"
     return [answer_of(task) for task in tasks]
+
+
+def last_writers_count(trace: Sequence[Step]) -> int:
+    """What a counter stands at that callers read with GET, create as zero in MULTI, and set to one more than read."""
+    count, read = 0, dict[object, int]()
+    for step in trace:
+        match step.commands[0][0]:
+            case b"GET":
+                read[step.lane] = count
+            case b"MULTI":
+                count = 0
+            case b"SET":
+                count = read[step.lane] + 1
+    return count
+
+
+def looked_before(trace: Sequence[Step], writing: bytes) -> int:
+    """How many callers took their first step before the first step that begins with ``writing``."""
+    written = next(place for place, step in enumerate(trace) if step.commands[0][0] == writing)
+    return len({step.lane for step in trace[:written]})

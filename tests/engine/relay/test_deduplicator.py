@@ -6,10 +6,11 @@ import pytest
 
 from engine.relay.errors import DeduplicationError, DeduplicatorClosedError
 from tests.engine.relay.bench import Bench
-from tests.engine.relay.interleaving import ORDERS, race
+from tests.engine.relay.interleaving import ORDERS, looked_before, race
 
 KEY = "ha:miner:dedup:session:s1"
 OTHER_KEY = "ha:miner:dedup:session:s2"
+EXTREMES = {"one after another": 1, "in step": 10}
 R1, R2, R3 = b"\xb1", b"\xb2", b"\xb3"
 
 
@@ -17,7 +18,7 @@ def test_first_relay_not_duplicate(bench: Bench) -> None:
     dedup = bench.deduplicator()
     assert bench.run(dedup.is_duplicate(R1, "s1")) is False
     assert bench.take_steps() == [f"SISMEMBER {KEY} b1"]
-    assert bench.keys() == set()
+    assert bench.stored() == set()
     assert dedup.local_entries() == {}
     assert bench.counters(dedup) == {"misses s1": 1}
 
@@ -41,11 +42,11 @@ def test_different_sessions_independent(bench: Bench) -> None:
     dedup = bench.deduplicator()
     bench.run(dedup.mark_processed(R1, "s1"))
     assert bench.run(dedup.is_duplicate(R1, "s2")) is False
-    assert bench.keys() == {KEY}
+    assert bench.stored() == {KEY}
 
     bench.run(dedup.mark_processed(R1, "s2"))
     bench.run(dedup.cleanup_session("s1"))
-    assert bench.keys() == {OTHER_KEY}
+    assert bench.stored() == {OTHER_KEY}
     assert dedup.local_entries() == {"s2": {"b1"}}
     assert bench.run(dedup.is_duplicate(R1, "s1")) is False
     assert bench.run(dedup.is_duplicate(R1, "s2")) is True
@@ -72,7 +73,7 @@ def test_cleanup_removes_entries(bench: Bench) -> None:
 
     bench.run(dedup.cleanup_session("s1"))
     assert bench.take_steps() == [f"DEL {KEY}"]
-    assert bench.keys() == set()
+    assert bench.stored() == set()
     assert dedup.local_entries() == {}
     assert [bench.run(dedup.is_duplicate(relay, "s1")) for relay in (R1, R2)] == [False, False]
     assert bench.run(other.is_duplicate(R1, "s1")) is True, "no other process's cache is invalidated"
@@ -87,7 +88,7 @@ def test_cleanup_removes_entries(bench: Bench) -> None:
     bench.backend.lose_reply("DEL")
     with pytest.raises(DeduplicationError, match="Connection closed"):
         bench.run(dedup.cleanup_session("s1"))
-    assert bench.keys() == set()
+    assert bench.stored() == set()
     assert bench.run(dedup.is_duplicate(R1, "s1")) is True, "its own cache still knows what it could not clean up"
 
 
@@ -103,23 +104,17 @@ def test_concurrent_dedup(bench: Bench, order: str) -> None:
         return duplicate
 
     answers = race(bench.world, [caller() for _ in range(10)], order)
-    steps = bench.take_steps()
-    looked_in_time = sum(step.startswith("SISMEMBER") for step in steps[: steps.index(f"SADD {KEY} b1")])
-    told_new = answers.count(("returned", False))
-    assert told_new == looked_in_time == _expected_new(order, looked_in_time)
+    told_new = looked_before(bench.world.gate.trace or [], b"SADD")
+    assert told_new == EXTREMES.get(order, told_new)
+    assert answers.count(("returned", False)) == told_new
     assert answers.count(("returned", True)) == 10 - told_new
-    assert sorted(steps) == sorted(
+    assert sorted(bench.take_steps()) == sorted(
         [f"SISMEMBER {KEY} b1"] * 10 + [f"SADD {KEY} b1", f"EXPIRE {KEY} 300"] * told_new
     )
     assert bench.members(KEY) == {"b1"}
     assert bench.ttl_s(KEY) == 300
     assert bench.counters(dedup)["misses s1"] == bench.counters(dedup)["marked s1"] == told_new
     assert bench.run(dedup.is_duplicate(R1, "s1")) is True
-
-
-def _expected_new(order: str, otherwise: int) -> int:
-    assert 1 <= otherwise <= 10
-    return {"one after another": 1, "in step": 10}.get(order, otherwise)
 
 
 def test_batch(bench: Bench) -> None:
@@ -155,7 +150,7 @@ def test_local_cache_hit_after_the_redis_key_is_deleted(bench: Bench) -> None:
     assert bench.run(late.is_duplicate(R1, "s1")) is False
     assert bench.take_steps() == [f"SISMEMBER {KEY} b1"]
     assert bench.counters(marking) == {"marked s1": 1, "local_hits s1": 1}
-    assert bench.keys() == set(), "an answer from the cache restores nothing"
+    assert bench.stored() == set(), "an answer from the cache restores nothing"
 
 
 def test_ttl_on_the_key(bench: Bench) -> None:
@@ -173,7 +168,7 @@ def test_ttl_on_the_key(bench: Bench) -> None:
     assert bench.ttl_s(KEY) == 0, "a key lives through its last millisecond"
     assert bench.members(KEY) == {"b1", "b2"}
     bench.advance(0.001)
-    assert bench.keys() == set()
+    assert bench.stored() == set()
     assert bench.run(other.is_duplicate(R1, "s1")) is False
     assert bench.run(dedup.is_duplicate(R1, "s1")) is True, "a cache entry does not expire"
 
@@ -193,7 +188,7 @@ def test_start_and_close(bench: Bench) -> None:
     bench.run(dedup.mark_processed_batch([R2], "s1"))
     assert bench.run(dedup.is_duplicate(R2, "s1")) is True, "no other operation looks at closed"
     bench.run(dedup.cleanup_session("s1"))
-    assert bench.keys() == set()
+    assert bench.stored() == set()
     assert bench.take_logs() == []
 
 

@@ -1,16 +1,14 @@
 """The twelve characterization tests of the session store, as it is."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from engine.relay.errors import SessionNotFoundError, SessionStoreError, SessionTerminalError
-from simulator.gate import Step
 from tests.engine.relay.bench import Bench
 from tests.engine.relay.commands import deleting, listing, looking, moving, overwriting, saving
-from tests.engine.relay.interleaving import ORDERS, race
+from tests.engine.relay.interleaving import ORDERS, last_writers_count, race
 from tests.engine.relay.samples import (
     CREATED_AT,
     FINAL_STATES,
@@ -25,6 +23,8 @@ from tests.engine.relay.samples import (
     state_key,
 )
 
+EXTREMES = {"one after another": 10, "in step": 1}
+
 
 def test_save_and_get(bench: Bench) -> None:
     store, given = bench.store(), full_snapshot()
@@ -32,9 +32,9 @@ def test_save_and_get(bench: Bench) -> None:
     assert bench.take_steps() == saving(state="claimed")
     assert given == full_snapshot(last_updated_at=bench.world.clock.now()), "save stamps the caller's own snapshot"
     assert bench.fields() == full_fields(last_updated_at=bench.now_text())
-    assert bench.keys() == {main_key("s1"), INDEX, state_key("claimed")}
+    assert bench.stored() == {main_key("s1"), INDEX, state_key("claimed")}
     assert bench.members(INDEX) == bench.members(state_key("claimed")) == {"s1"}
-    assert {bench.ttl_s(key) for key in bench.keys()} == {7200}
+    assert {bench.ttl_s(key) for key in bench.stored()} == {7200}
 
     assert bench.run(store.get("s1")) == given
     assert bench.take_steps() == looking()
@@ -45,7 +45,7 @@ def test_save_and_get(bench: Bench) -> None:
     assert bench.take_steps() == saving(state="proving", old="claimed")
     assert again.created_at == CREATED_AT
     assert bench.run(bench.store().get("s1")) == again, "another process reads the same"
-    assert "settlement_outcome" not in (bench.fields() or {}), "what is unset is left out"
+    assert "settlement_outcome" not in bench.fields(), "what is unset is left out"
     assert bench.filed_under() == {"proving"}
     assert bench.ttl_s(main_key("s1")) == bench.ttl_s(INDEX) == 7200
 
@@ -54,7 +54,7 @@ def test_update_state(bench: Bench) -> None:
     store = bench.store()
     bench.run(store.save(full_snapshot(state="active")))
     bench.take_steps()
-    created = bench.fields() or {}
+    created = bench.fields()
     for seconds, (old, new) in enumerate(zip(TEN_STATES, [*TEN_STATES[1:], "no such state"], strict=True), 1):
         bench.advance(1)
         bench.run(store.update_state("s1", new))
@@ -72,7 +72,9 @@ def test_update_state(bench: Bench) -> None:
 
 def test_list_by_state(bench: Bench) -> None:
     store = bench.store()
-    saved = {name: snapshot(name, state=state) for name, state in {"a": "active", "b": "claimed", "c": "active"}.items()}
+    saved = {
+        name: snapshot(name, state=state) for name, state in {"a": "active", "b": "claimed", "c": "active"}.items()
+    }
     for each in saved.values():
         bench.run(store.save(each))
     bench.take_steps()
@@ -97,7 +99,7 @@ def test_delete(bench: Bench) -> None:
     bench.take_steps()
     bench.run(store.delete("s1"))
     assert bench.take_steps() == deleting(state="active")
-    assert bench.keys() == {main_key("s2"), INDEX, state_key("active")}
+    assert bench.stored() == {main_key("s2"), INDEX, state_key("active")}
     assert bench.members(INDEX) == bench.members(state_key("active")) == {"s2"}
     assert bench.run(store.get("s1")) is None
 
@@ -108,7 +110,7 @@ def test_delete(bench: Bench) -> None:
     assert bench.take_steps() == looking(), "without a record nothing is removed"
     assert bench.members(INDEX) == {"s1", "s2"}
     bench.run(store.delete("s2"))
-    assert bench.keys() == {INDEX, state_key("claimed")}
+    assert bench.stored() == {INDEX, state_key("claimed")}
     assert bench.filed_under("s2") == {"claimed"}, "it leaves the index of the state that was read, and no other"
 
 
@@ -124,11 +126,11 @@ def test_missing_session(bench: Bench) -> None:
         store.update_wal_position("s1", "1-1"),
         store.increment_relay_count("s1", 5),
     ):
-        with pytest.raises(SessionNotFoundError, match="^session not found: s1$") as raised:
+        with pytest.raises(SessionNotFoundError, match=r"^session not found: s1$") as raised:
             bench.run(work)
         assert raised.value.session_id == "s1"
         assert bench.take_steps() == looking()
-    assert bench.keys() == set()
+    assert bench.stored() == set()
     bench.backend.drop("GET")
     with pytest.raises(SessionStoreError, match="get of session s1 failed") as refused:
         bench.run(store.get("s1"))
@@ -154,27 +156,16 @@ def test_concurrent_updates(bench: Bench, order: str) -> None:
         counted = {"state": "claiming", "relay_count": number, "total_compute_units": 10 * number}
         assert bench.fields(name) == fields_of(name, **counted, **stamps)
     assert bench.members(INDEX) == bench.members(state_key("claiming")) == set(names)
-    assert bench.keys() == {INDEX, state_key("claiming"), *map(main_key, names)}
+    assert bench.stored() == {INDEX, state_key("claiming"), *map(main_key, names)}
 
     bench.take_steps()
     answers = race(bench.world, [store.increment_relay_count("s0", 10) for _ in range(10)], order)
     assert answers == [("returned", None)] * 10, "nobody is told that a relay was lost"
-    count = _last_writers_count(bench.world.gate.trace or [])
-    assert count == {"one after another": 10, "in step": 1}.get(order, count)
+    count = last_writers_count(bench.world.gate.trace or [])
+    assert count == EXTREMES.get(order, count)
     assert bench.fields("s0") == fields_of(
         "s0", state="claiming", relay_count=count, total_compute_units=10 * count, **stamps
     )
-
-
-def _last_writers_count(trace: Sequence[Step]) -> int:
-    """What a counter stands at that each caller reads, and later sets to one more than it read."""
-    count, read = 0, dict[object, int]()
-    for step in trace:
-        if step.commands[0][0] == b"GET":
-            read[step.lane] = count
-        else:
-            count = read[step.lane] + 1
-    return count
 
 
 @pytest.mark.parametrize("old", TEN_STATES)
@@ -185,9 +176,9 @@ def test_state_index_consistency(bench: Bench, old: str) -> None:
         bench.run(store.save(snapshot(state=old)))
         assert bench.filed_under() == {old}
         bench.run(store.update_state("s1", new))
-        assert bench.filed_under() == {new} == {(bench.fields() or {})["state"]}
+        assert bench.filed_under() == {new} == {bench.fields()["state"]}
         bench.run(store.save(snapshot(state=old)))
-        assert bench.filed_under() == {old} == {(bench.fields() or {})["state"]}
+        assert bench.filed_under() == {old} == {bench.fields()["state"]}
     other = "proved" if old != "proved" else "active"
 
     bench.backend.refuse("SREM")
@@ -214,7 +205,7 @@ def test_increment_relay_count(bench: Bench) -> None:
         bench.advance(1)
         bench.run(store.increment_relay_count("s1", units))
         assert bench.take_steps() == overwriting()
-        assert (bench.fields() or {})["relay_count"] == 7 + number
+        assert bench.fields()["relay_count"] == 7 + number
     counted = full_fields(relay_count=11, total_compute_units=4202 + 2**40, last_updated_at=bench.now_text())
     assert bench.fields() == counted
     assert (bench.ttl_s(main_key("s1")), bench.ttl_s(INDEX), bench.ttl_s(state_key("claimed"))) == (7200, 7196, 7196)
@@ -226,7 +217,7 @@ def test_increment_relay_count(bench: Bench) -> None:
     bench.backend.lose_reply("SET")
     with pytest.raises(SessionStoreError, match="Connection closed"):
         bench.run(store.increment_relay_count("s1", 5))
-    assert (bench.fields() or {})["relay_count"] == 12, "counted, although the caller was told otherwise"
+    assert bench.fields()["relay_count"] == 12, "counted, although the caller was told otherwise"
 
 
 @pytest.mark.parametrize("state", [*TEN_STATES, "no such state"])
@@ -235,9 +226,9 @@ def test_increment_in_a_terminal_state(bench: Bench, state: str) -> None:
     bench.run(store.save(full_snapshot(state=state)))
     bench.advance(1)
     bench.take_steps()
-    before = bench.fields() or {}
+    before = bench.fields()
     if state in FINAL_STATES:
-        with pytest.raises(SessionTerminalError, match=f"^session s1 is in terminal state {state}$") as raised:
+        with pytest.raises(SessionTerminalError, match=rf"^session s1 is in terminal state {state}$") as raised:
             bench.run(store.increment_relay_count("s1", 5))
         assert (raised.value.session_id, raised.value.state) == ("s1", state)
         assert bench.take_steps() == looking()
@@ -253,7 +244,7 @@ def test_increment_in_a_terminal_state(bench: Bench, state: str) -> None:
 def test_wal_position(bench: Bench) -> None:
     store = bench.store()
     bench.run(store.save(snapshot()))
-    before = bench.fields() or {}
+    before = bench.fields()
     assert "last_wal_entry_id" not in before
     for entry in ("1700-0", "1700-1", "1600-0", ""):
         bench.advance(1)
@@ -271,7 +262,7 @@ def test_wal_position(bench: Bench) -> None:
 def test_settlement_metadata(bench: Bench, state: str) -> None:
     store = bench.store()
     bench.run(store.save(snapshot(state=state)))
-    before = bench.fields() or {}
+    before = bench.fields()
     assert not {name for name in before if name.startswith("settlement_")}
     for outcome, height, tx in (("settled", 130, "tx-settle"), ("", 0, "")):
         bench.advance(1)
@@ -302,7 +293,7 @@ def test_by_supplier(bench: Bench) -> None:
     assert bench.members(INDEX) == {"a", "b", "c"}, "but never removed"
     bench.arrange("DEL", main_key("b"))
     bench.arrange("SADD", main_key("b"), "not a string")
-    with pytest.raises(SessionStoreError, match="get_by_supplier of supplier sup1 failed.*WRONGTYPE"):
+    with pytest.raises(SessionStoreError, match=r"get_by_supplier of supplier sup1 failed.*WRONGTYPE"):
         bench.run(store.get_by_supplier())
     for failing in ("SMEMBERS", "GET"):
         bench.backend.drop(failing)
