@@ -45,6 +45,9 @@ if TYPE_CHECKING:
         drop as drop,
     )
     from characterization.subject import (
+        few as few,
+    )
+    from characterization.subject import (
         law as law,
     )
     from characterization.subject import (
@@ -59,10 +62,11 @@ if TYPE_CHECKING:
     from simulator.world import World as World
 
 _PUBLIC = dict.fromkeys(
-    ("Bounds", "Run", "Subject", "cap", "drop", "law", "operation", "seconds", "small"), "characterization.subject"
+    ("Bounds", "Run", "Subject", "cap", "drop", "few", "law", "operation", "seconds", "small"),
+    "characterization.subject",
 ) | {"World": "simulator.world"}
 
-__all__ = ["Bounds", "Run", "Subject", "World", "cap", "drop", "law", "operation", "seconds", "small"]
+__all__ = ["Bounds", "Run", "Subject", "World", "cap", "drop", "few", "law", "operation", "seconds", "small"]
 
 
 def __getattr__(name: str) -> Any:

@@ -30,6 +30,7 @@ from characterization.program import parse
 FORMAT = 1
 _HEADER = "holdfast graph"
 _END = "end"
+HALF_WRITTEN = (".new", ".old")  # what folders end in that a writer has not finished with
 _COLUMNS = "program | answer | effects | events | states | kind"
 
 
@@ -101,7 +102,7 @@ def parse_graph(text: str, costs: Mapping[str, tuple[int, int, int]], path: Path
         BaselineError: it was written by a newer version, holds the marks of a merge, was cut short, or has a line that
             cannot be read. The message names the line.
     """
-    lines = text.splitlines()
+    lines = text.rstrip("\n").split("\n")  # nothing else ends a line: a text may hold any other separator
     _check_frame(lines, path)
     subject = lines[1].partition(" ")[2]
     behaviours = []
@@ -111,12 +112,16 @@ def parse_graph(text: str, costs: Mapping[str, tuple[int, int, int]], path: Path
     return Recording(subject, behaviours)
 
 
-def _check_frame(lines: list[str], path: Path) -> None:
+def _check_merged(lines: list[str], path: Path) -> None:
     for number, line in enumerate(lines, 1):
         if line.startswith(("<<<<<<< ", ">>>>>>> ", "=======")):
             raise BaselineError(
                 f"{path}:{number} holds the marks of an unfinished merge: resolve it; lines may be in any order"
             )
+
+
+def _check_frame(lines: list[str], path: Path) -> None:
+    _check_merged(lines, path)
     if not lines or not lines[0].startswith(f"{_HEADER} "):
         raise BaselineError(f"{path} is not a baseline: its first line must be `{_HEADER} {FORMAT}`. {_RESTORE}")
     version = lines[0].removeprefix(_HEADER).strip()
@@ -166,6 +171,15 @@ class Baselines:
         """Where the baseline of ``subject`` is kept."""
         return self.folder / subject.replace(":", ".").replace("/", "_")
 
+    def subjects(self) -> list[str]:
+        """The names of all that have one, sorted."""
+        folders = [path.parent for path in self.folder.glob("*/graph.txt")]
+        return sorted(self.read(each.name).recording.subject for each in folders if each.suffix not in HALF_WRITTEN)
+
+    def remove(self, subject: str) -> None:
+        """Remove the baseline of ``subject``, if there is one."""
+        shutil.rmtree(self._settled(subject), ignore_errors=True)
+
     def exists(self, subject: str) -> bool:
         """Whether there is one."""
         return self._settled(subject).is_dir()
@@ -189,6 +203,14 @@ class Baselines:
         }
         return Baseline(recording=recording, backends=others)
 
+    def provenance(self, subject: str) -> dict[str, object]:
+        """When, where and with which versions ``subject`` was recorded; nothing where that is not known."""
+        try:
+            found = json.loads((self._settled(subject) / "provenance.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
     def write(self, subject: str, baseline: Baseline, provenance: Mapping[str, object]) -> None:
         """Replace the baseline of ``subject``.
 
@@ -198,7 +220,8 @@ class Baselines:
         place = self._settled(subject)
         new, old = place.with_name(place.name + ".new"), place.with_name(place.name + ".old")
         try:
-            shutil.rmtree(new, ignore_errors=True)
+            for left in (new, old):  # by a writer that was killed
+                shutil.rmtree(left, ignore_errors=True)
             _write_files(new, baseline, provenance)
             if place.exists():
                 place.rename(old)
@@ -261,6 +284,7 @@ def _read(path: Path) -> str:
 
 def _read_costs(path: Path) -> dict[str, tuple[int, int, int]]:
     text = _read(path)
+    _check_merged(text.split("\n"), path)
     try:
         return {program: (commands, trips, sent) for program, (commands, trips, sent) in json.loads(text).items()}
     except (ValueError, AttributeError, TypeError) as error:

@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,13 @@ from characterization import deciding, reporting
 from characterization.baseline import Baseline, Baselines, differing
 from characterization.behaviour import Behaviour, Recording
 from characterization.comparing import Comparison, Kind, compare
-from characterization.errors import ExitCode, HoldfastError, NothingSelectedError
+from characterization.errors import ExitCode, HoldfastError, NothingSelectedError, SubjectError
 from characterization.explaining import explain as explain_program
 from characterization.finding import Project, find_project, load_subject
 from characterization.lenses.runner import Place, local_runner
 from characterization.performing import Performer
 from characterization.program import Program, parse
-from characterization.recording import Settings, explore_both, look_again, runners
+from characterization.recording import Look, Settings, explore_both, look_again, runners
 from characterization.recording import record as record_twice
 from characterization.revision import worktree
 from characterization.servers import RedisChoice, redis_choice
@@ -50,10 +50,36 @@ class Session:
     settings: Settings
     redis: str
     as_json: bool
+    results: list[object] = field(default_factory=list)
 
     def place(self, target: str, folder: Path | None = None) -> Place:
-        """Where workers find a subject: in the project's folder, or another one."""
-        return Place(target=target, folders=(str(folder or self.project.folder),))
+        """Where workers find a subject: from here or from the project's folder, or in another one."""
+        folders = (str(Path.cwd()), str(self.project.folder)) if folder is None else (str(folder),)
+        return Place(target=target, folders=tuple(dict.fromkeys(folders)))
+
+    def target(self, name: str) -> str:
+        """``module:Class`` for a subject's name: as the project has it, or as it was recorded under that name.
+
+        Raises:
+            SubjectError: it is not known.
+        """
+        try:
+            return self.project.target(name)
+        except SubjectError:
+            for source in (self.baselines, deciding.pending_of(self.project)):
+                recorded = source.provenance(name).get("target")
+                if recorded is not None:
+                    return str(recorded)
+            raise
+
+    def selected(self, names: Sequence[str]) -> dict[str, str]:
+        """``module:Class`` by the name it was asked for; without names, every subject of the project.
+
+        Raises:
+            SubjectError: one of them is not known.
+            NothingSelectedError: no names were given, and the project has no subjects.
+        """
+        return {name: self.target(name) for name in self.project.selected(names)}
 
     def say(self, text: str) -> None:
         """Show text, unless JSON was asked for."""
@@ -122,37 +148,48 @@ def record(subjects: tuple[str, ...], **options: Any) -> int:
     pinned beside it.
     """
     session = _session(**options)
-    code = ExitCode.AS_PINNED
+    codes = []
     session.say(f"seed {session.settings.seed.number}, {session.settings.workers} workers, redis {session.redis}")
-    for name, target in session.project.selected(subjects).items():
+    for name, target in session.selected(subjects).items():
         place = session.place(target)
-        code = max(
-            code, _record_elsewhere(session, place) if session.redis != "fake" else _record_here(session, name, place)
+        codes.append(
+            _record_elsewhere(session, place) if session.redis != "fake" else _record_here(session, name, place)
         )
-    return code
+    session.answer(session.results)
+    return _gravest(codes)
 
 
 def _record_here(session: Session, name: str, place: Place) -> ExitCode:
     with session.baselines.writing(), _progress(f"record {name}") as done:
         recording = record_twice(place, session.settings, done)
-        about = deciding.provenance("fakeredis", session.settings.seed.number)
+        about = deciding.provenance(place.target, "fakeredis", session.settings.seed.number)
         if not session.baselines.exists(recording.subject):
             session.baselines.write(recording.subject, Baseline(recording=recording), about)
             session.say(reporting.terminal().recording(recording))
             session.say(f"first baseline written to {session.baselines.place(recording.subject)}")
-            session.answer({"subject": recording.subject, "transitions": len(recording), "written": True})
+            session.results.append(
+                {
+                    "subject": recording.subject,
+                    "transitions": len(recording),
+                    "written": True,
+                    "behaviours": [{"id": each.ident, "program": each.program.text} for each in recording],
+                }
+            )
             return ExitCode.AS_PINNED
     result = compare(session.baselines.read(recording.subject).recording, recording)
-    return _conclude(session, result, recording, about)
+    code = _conclude(session, result)
+    _leave_for_a_decision(session, result, recording, about)
+    return code
 
 
 def _record_elsewhere(session: Session, place: Place) -> ExitCode:
     subject = type(load_subject(place.target, place.folders)).name
     with session.baselines.writing(), redis_choice(session.redis) as choice:
         baseline = session.baselines.read(subject)
-        result, recording = _look(session, place, baseline, choice)
+        result, look = _look(session, place, baseline, choice)
+        recording = look.recording
         backends = {**baseline.backends, choice.flavour: differing(baseline.recording, recording)}
-        about = deciding.provenance(choice.backend.name, session.settings.seed.number)
+        about = deciding.provenance(place.target, choice.backend.name, session.settings.seed.number)
         session.baselines.write(subject, Baseline(recording=baseline.recording, backends=backends), about)
     session.say(
         f"{subject} on {choice.backend.name}: {len(backends[choice.flavour])} of {len(recording)} differ; pinned"
@@ -160,6 +197,7 @@ def _record_elsewhere(session: Session, place: Place) -> ExitCode:
     for each in backends[choice.flavour]:
         session.say(f"    {each.program.text}")
     _say_unrun(session, result)
+    session.results.append(comparison_json(result))
     return ExitCode.INCONCLUSIVE if result.unrun else ExitCode.AS_PINNED
 
 
@@ -172,17 +210,25 @@ def check(subjects: tuple[str, ...], **options: Any) -> int:
     codes = []
     session.say(f"seed {session.settings.seed.number}, {session.settings.workers} workers, redis {session.redis}")
     with redis_choice(session.redis) as choice:
-        for target in session.project.selected(subjects).values():
+        for target in session.selected(subjects).values():
             place = session.place(target)
             subject = type(load_subject(place.target, place.folders)).name
             baseline = session.baselines.read(subject)
-            result, recording = _look(session, place, baseline, choice)
-            about = deciding.provenance(choice.backend.name, session.settings.seed.number)
-            codes.append(_conclude(session, result, recording, about))
+            result, look = _look(session, place, baseline, choice)
+            code = _conclude(session, result)
+            codes.append(ExitCode.INCONCLUSIVE if look.endless and code is not ExitCode.CHANGED else code)
+            if choice.real:  # what another Redis shows is never promoted in place of the baseline
+                session.say(
+                    f"    `holdfast record --redis {session.redis}` pins what it shows" if result.groups else ""
+                )
+            else:
+                about = deciding.provenance(place.target, choice.backend.name, session.settings.seed.number)
+                _leave_for_a_decision(session, result, look.recording, about)
+    session.answer(session.results)
     return _gravest(codes)
 
 
-def _look(session: Session, place: Place, baseline: Baseline, choice: RedisChoice) -> tuple[Comparison, Recording]:
+def _look(session: Session, place: Place, baseline: Baseline, choice: RedisChoice) -> tuple[Comparison, Look]:
     pinned = baseline.on(choice.flavour)
     unrun: tuple[tuple[str, str], ...] = ()
     if not choice.has_clock:
@@ -199,15 +245,20 @@ def _look(session: Session, place: Place, baseline: Baseline, choice: RedisChoic
     if look.endless:
         session.say(look.endless)
     result = compare(pinned, look.recording, unrun)
-    return result, look.recording
+    return result, look
 
 
-def _conclude(session: Session, result: Comparison, recording: Recording, about: dict[str, object]) -> ExitCode:
-    session.say(reporting.terminal().comparison(result, colour=sys.stdout.isatty()))
-    session.answer(comparison_json(result))
+def _leave_for_a_decision(session: Session, result: Comparison, recording: Recording, about: dict[str, object]) -> None:
     if result.groups:
         deciding.keep_pending(session.project, recording, about)
         session.say(f"    accept with `holdfast accept {result.subject}`, or by the names above")
+    else:
+        deciding.forget_pending(session.project, recording.subject)
+
+
+def _conclude(session: Session, result: Comparison) -> ExitCode:
+    session.say(reporting.terminal().comparison(result, colour=sys.stdout.isatty()))
+    session.results.append(comparison_json(result))
     if result.changed:
         return ExitCode.CHANGED
     if result.groups:
@@ -256,12 +307,15 @@ def compare_command(subjects: tuple[str, ...], base: str | None, **options: Any)
     if base is None:
         if len(subjects) != 2:
             raise click.UsageError("name two subjects, `holdfast compare OLD NEW`, or a revision with --base")
-        old, new = (session.place(session.project.target(name)) for name in subjects)
-        return _compare_places(session, old, new)
+        old, new = (session.place(session.target(name)) for name in subjects)
+        code = _compare_places(session, old, new)
+        session.answer(session.results)
+        return code
     codes = []
     with worktree(session.project.folder, base) as folder:
-        targets = session.project.selected(subjects).values()
+        targets = session.selected(subjects).values()
         codes += [_compare_places(session, session.place(target, folder), session.place(target)) for target in targets]
+    session.answer(session.results)
     return _gravest(codes)
 
 
@@ -270,12 +324,7 @@ def _compare_places(session: Session, old: Place, new: Place) -> ExitCode:
     settings = Settings(seed=session.settings.seed, workers=max(2, session.settings.workers))
     with _progress(f"compare {old.target} {new.target}") as done:
         first, second = explore_both(old, new, settings, done)
-    result = compare(first, second)
-    session.say(reporting.terminal().comparison(result, colour=sys.stdout.isatty()))
-    session.answer(comparison_json(result))
-    if result.changed:
-        return ExitCode.CHANGED
-    return ExitCode.COST_ONLY if result.groups else ExitCode.AS_PINNED
+    return _conclude(session, compare(first, second))
 
 
 @holdfast.command()
@@ -318,12 +367,15 @@ def replay(ident: str, **options: Any) -> int:
              f"    answer   {outcome.answer}", *(f"    effect   {line}" for line in outcome.effects),
              *(f"    event    {line}" for line in outcome.events)]  # fmt: skip
     session.say("\n".join(lines))
+    shown = {"id": name, "program": program.text, "answer": outcome.answer, "effects": outcome.effects,
+             "events": outcome.events}  # fmt: skip
     if pinned is None:
         session.say("not pinned: there is no such program in the baseline")
+        session.answer({**shown, "compared": None})
         return ExitCode.AS_PINNED
     result = compare(Recording(seen.subject, [pinned]), seen)
     session.say(reporting.terminal().comparison(result))
-    session.answer(comparison_json(result))
+    session.answer({**shown, "compared": comparison_json(result)})
     return ExitCode.CHANGED if result.changed else ExitCode.AS_PINNED
 
 
@@ -336,7 +388,7 @@ def _located(session: Session, ident: str) -> tuple[Place, Program, str]:
             raise click.UsageError(
                 "the program is empty: name a subject and a program, 'relay.store: save s1 ; get s1'"
             )
-        place = session.place(session.project.target(subject))
+        place = session.place(session.target(subject))
         name = type(load_subject(place.target, place.folders)).name
         return place, program, f"{name}: {program.text}"
     subject = ident.partition("/")[0]
@@ -344,7 +396,7 @@ def _located(session: Session, ident: str) -> tuple[Place, Program, str]:
         if source.exists(subject):
             for behaviour in source.read(subject).recording:
                 if behaviour.ident == ident:
-                    return session.place(session.project.target(subject)), behaviour.program, ident
+                    return session.place(session.target(subject)), behaviour.program, ident
     raise NothingSelectedError(
         f"there is no behaviour called {ident} in {session.baselines.folder}: `holdfast check` and `holdfast graph` show "
         "their names; or spell a program, `holdfast explain 'SUBJECT: save s1 ; get s1'`"
@@ -370,7 +422,9 @@ def graph(subject: str, against: Path | None, svg: Path | None, **options: Any) 
     """Show the state graph of a SUBJECT's baseline (of what is pending, if that is all there is), as text and picture."""
     session = _session(**options)
     name = _subject_name(session, subject)
-    recording = session.baselines.read(name).recording
+    pending = deciding.pending_of(session.project)
+    source = pending if pending.exists(name) and not session.baselines.exists(name) else session.baselines
+    recording = source.read(name).recording
     older = Baselines(against).read(name).recording if against is not None else None
     if svg is not None:
         try:
@@ -389,7 +443,7 @@ def graph(subject: str, against: Path | None, svg: Path | None, **options: Any) 
 
 
 def _subject_name(session: Session, asked: str) -> str:
-    place = session.place(session.project.target(asked))
+    place = session.place(session.target(asked))
     return type(load_subject(place.target, place.folders)).name
 
 
@@ -402,8 +456,7 @@ def accept(idents: tuple[str, ...], **options: Any) -> int:
     An ID names one behaviour; its beginning (`relay.store`, `relay.store/sequence/save`) or a pattern with * several.
     """
     session = _session(**options)
-    about = deciding.provenance("fakeredis", session.settings.seed.number)
-    promoted = deciding.accept(session.baselines, session.project, idents, about)
+    promoted = deciding.accept(session.baselines, session.project, idents)
     for change in promoted:
         session.say(f"accepted   {change.kind.value:8} {change.behaviour.ident}   {change.program.text}")
     session.answer([{"id": change.behaviour.ident, "kind": change.kind.value} for change in promoted])
@@ -416,11 +469,11 @@ def subjects_command(**options: Any) -> int:
     """List the subjects of this project, with their operations and laws."""
     session = _session(**options)
     rows = []
-    for name, target in session.project.selected(()).items():
+    for name, target in session.selected(()).items():
         subject = load_subject(target, (str(session.project.folder),))
         operations, laws = list(type(subject).operations()), type(subject).laws()
         rows.append({"name": name, "target": target, "operations": operations, "laws": laws})
-        session.say(f"{name:28} {(type(subject).__doc__ or '').strip().splitlines()[0]}")
+        session.say(f"{name:28} {(type(subject).__doc__ or '').strip().partition(chr(10))[0]}".rstrip())
         session.say(f"{'':28} {', '.join(operations)}")
         for law in laws:
             session.say(f"{'':28} law: {law.replace('_', ' ')}")

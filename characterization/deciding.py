@@ -15,9 +15,10 @@ from characterization.errors import NothingSelectedError
 from characterization.finding import Project
 
 
-def provenance(backend: str, seed: int) -> dict[str, object]:
-    """When, where and with which versions something was recorded."""
+def provenance(target: str, backend: str, seed: int) -> dict[str, object]:
+    """When, where and with which versions ``target`` was recorded."""
     return {
+        "target": target,
         "recorded": datetime.now(UTC).isoformat(timespec="seconds"),
         "backend": backend,
         "seed": seed,
@@ -42,7 +43,15 @@ def keep_pending(project: Project, recording: Recording, about: dict[str, object
         pending.write(recording.subject, Baseline(recording=recording), about)
 
 
-def accept(baselines: Baselines, project: Project, asked: Sequence[str], about: dict[str, object]) -> list[Change]:
+def forget_pending(project: Project, subject: str) -> None:
+    """Drop what was left of a subject that is as pinned now: nobody may approve what is no longer so."""
+    pending = pending_of(project)
+    if pending.exists(subject):
+        with pending.writing():
+            pending.remove(subject)
+
+
+def accept(baselines: Baselines, project: Project, asked: Sequence[str]) -> list[Change]:
     """Promote pending results to the baseline: those that ``asked`` names, by ident, by pattern, or by a subject's name.
 
     Nothing is run: what is promoted is what was shown. The changes that were promoted are returned.
@@ -50,13 +59,11 @@ def accept(baselines: Baselines, project: Project, asked: Sequence[str], about: 
     Raises:
         NothingSelectedError: nothing pending has such a name.
     """
-    subjects = {each.partition("/")[0] for each in asked}
     promoted: list[Change] = []
     with baselines.writing():
-        for subject in sorted(subjects):
-            promoted += _accept_of(
-                subject, baselines, project, [each for each in asked if _subject_of(each) == subject], about
-            )
+        for subject in pending_of(project).subjects():
+            about_it = [each for each in asked if fnmatchcase(subject, each.partition("/")[0])]
+            promoted += _accept_of(subject, baselines, project, about_it)
     if not promoted:
         raise NothingSelectedError(
             f"nothing pending is called {', '.join(asked)}: `holdfast check` shows what is pending, and under which names"
@@ -64,16 +71,8 @@ def accept(baselines: Baselines, project: Project, asked: Sequence[str], about: 
     return promoted
 
 
-def _subject_of(asked: str) -> str:
-    return asked.partition("/")[0]
-
-
-def _accept_of(
-    subject: str, baselines: Baselines, project: Project, asked: Sequence[str], about: dict[str, object]
-) -> list[Change]:
+def _accept_of(subject: str, baselines: Baselines, project: Project, asked: Sequence[str]) -> list[Change]:
     pending = pending_of(project)
-    if not pending.exists(subject):
-        return []
     shown = pending.read(subject).recording
     baseline = baselines.read(subject) if baselines.exists(subject) else Baseline(recording=Recording(subject, []))
     changes = compare(baseline.recording, shown).changes
@@ -84,7 +83,7 @@ def _accept_of(
         merged = shown
     else:
         merged = baseline.recording.merged({change.program.text: change.new for change in chosen})
-    baselines.write(subject, Baseline(recording=merged, backends=baseline.backends), about)
+    baselines.write(subject, Baseline(recording=merged, backends=baseline.backends), pending.provenance(subject))
     return chosen
 
 

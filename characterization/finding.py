@@ -12,7 +12,8 @@ import importlib
 import sys
 import tomllib
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -52,17 +53,16 @@ class Project:
                 return point.value
         raise SubjectError(f"there is no subject called {name!r}. {self._known()}")
 
-    def selected(self, names: Sequence[str]) -> dict[str, str]:
-        """``module:Class`` by the name it was asked for; without names, every subject of the project.
+    def selected(self, names: Sequence[str]) -> list[str]:
+        """The subjects that ``names`` mean, which may be the beginnings of several; without names, every one.
 
         Raises:
-            SubjectError: one of them is not known.
             NothingSelectedError: no names were given, and the project has no subjects.
         """
         wanted = [name for asked in names for name in self._matching(asked)] if names else list(self.subjects)
         if not wanted:
             raise NothingSelectedError(f"no subject was named, and {self._known()}")
-        return {name: self.target(name) for name in wanted}
+        return wanted
 
     def _matching(self, asked: str) -> list[str]:
         beneath = [name for name in self.subjects if name.startswith(asked + ".")]
@@ -124,13 +124,46 @@ def load_subject(target: str, folders: Sequence[str] = ()) -> Subject:
     return found()
 
 
+@contextmanager
+def imported_apart(folders: Sequence[str]) -> Iterator[None]:
+    """Look in ``folders`` before anywhere else, and forget afterwards what was imported from them.
+
+    So two versions of one package can be looked at, one after the other. Processes that are started meanwhile look
+    there first, too.
+    """
+    path, known = list(sys.path), set(sys.modules)
+    sys.path[:] = [*folders, *(folder for folder in path if folder not in folders)]
+    try:
+        yield
+    finally:
+        sys.path[:] = path
+        for name in set(sys.modules) - known:
+            if _is_beneath(getattr(sys.modules[name], "__file__", None), folders):
+                del sys.modules[name]
+        importlib.invalidate_caches()
+
+
+def _is_beneath(file: str | None, folders: Sequence[str]) -> bool:
+    """Whether a module's file is one of a project's own: in a folder, but not in an environment inside it."""
+    return (
+        file is not None
+        and "site-packages" not in file
+        and any(Path(folder) in Path(file).parents for folder in folders)
+    )
+
+
 def _import(name: str, target: str) -> Any:
     try:
         return importlib.import_module(name)
-    except Exception as error:
-        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
-        where = f" in {frames[-1].filename}:{frames[-1].lineno}" if len(frames) > 1 else ""
+    except (Exception, SystemExit) as error:  # a module that exits must not pass for one that is as pinned
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_foreign(frame.filename)]
+        where = f" in {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
         raise SubjectError(
             f"the subject {target} cannot be imported: {type(error).__name__}: {error}{where}. "
             f"It was looked for from {sys.path[0] or '.'} onwards."
         ) from error
+
+
+def _is_foreign(file: str) -> bool:
+    """Whether a line of a traceback is the author's: neither of the import machinery nor of this package."""
+    return "importlib" not in file and Path(file).parent != Path(__file__).parent

@@ -41,6 +41,11 @@ class Performer:
             return self._perform(program)
         except WorldError as error:
             raise SubjectError(f"{type(self.subject).name}, in `{program.text}`: {error}") from error
+        except SystemExit as error:  # it would end this process too, and look like a result
+            raise SubjectError(
+                f"{type(self.subject).name}, in `{program.text}`: the service ends its process (exit {error.code}). "
+                "Hand in what ends it as a callback."
+            ) from error
 
     def _perform(self, program: Program) -> Outcome:
         world = self.world
@@ -63,7 +68,7 @@ class Performer:
             cost=spent,
             before=before_name,
             after=self._name(after),
-            kind=self.subject.kind(before),
+            kind=self._asked("kind", before),
         )
 
     def state_after(self, program: Program) -> State:
@@ -137,11 +142,20 @@ class Performer:
             for key, record in records.items():
                 entries[renamer.text(self._words.of(key)) + suffix] = entry_of(record, renamer)
         for number, replica in enumerate(self._replicas, 1):
-            own = self.subject.local(replica)
+            own = self._asked("local", replica)
             if own is not None:
                 word = "memory" if len(self._replicas) == 1 else f"memory@{number}"
                 entries[word] = Entry(kind="memory", ttl="none", value=plain(own, renamer))
         return State(self._scrubbed(entries, renamer))
+
+    def _asked(self, name: str, value: Any) -> Any:
+        try:
+            return getattr(self.subject, name)(value)
+        except Exception as error:
+            raise SubjectError(
+                f"{type(self.subject).__qualname__}.{name} raised {type(error).__name__}: {error}. It is asked in every "
+                "state that can be reached, the empty one included."
+            ) from error
 
     def _scrubbed(self, entries: Mapping[str, Entry], renamer: Renamer) -> Mapping[str, Entry]:
         scrubs = type(self.subject).scrubs

@@ -56,7 +56,10 @@ class Check:
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> GraphFile | None:
         """A graph.txt in the folder of baselines is a file of behaviours."""
-        if file_path.name == "graph.txt" and file_path.parent.parent == self.folder:
+        from characterization.baseline import HALF_WRITTEN
+
+        folder = file_path.parent
+        if file_path.name == "graph.txt" and folder.parent == self.folder and folder.suffix not in HALF_WRITTEN:
             return GraphFile.from_parent(parent, path=file_path, check=self)
         return None
 

@@ -20,6 +20,7 @@ from characterization.errors import ProgramError
 
 SEPARATOR = " ; "
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/*+-]+")
+_REPLICA = re.compile(r"\s@(\d+)")
 _MOVE = re.compile(r"clock \+(\d+(?:\.\d+)?)s")
 
 
@@ -39,6 +40,12 @@ def label_of(value: Any) -> str:
         ) from None
 
 
+def _quoted(label: str) -> str:
+    if _PLAIN.fullmatch(label):
+        return label
+    return f"'{label}'" if _REPLICA.fullmatch(f" {label}") else shlex.quote(label)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """A call of an operation."""
@@ -50,7 +57,7 @@ class Call:
     @property
     def text(self) -> str:
         """As it is spelled in a program."""
-        words = [self.operation, *(label if _PLAIN.fullmatch(label) else shlex.quote(label) for label in self.labels)]
+        words = [self.operation, *map(_quoted, self.labels)]
         return " ".join(words if self.replica == 1 else [*words, f"@{self.replica}"])
 
 
@@ -143,13 +150,11 @@ def _part(text: str) -> Part:
         if match is None:
             raise ProgramError(f"`{text}` is not a move of the clock; they are spelled `clock +300s`")
         return Move(float(match[1]))
+    replica = re.search(rf"{_REPLICA.pattern}\Z", text)  # unquoted, and so not a label
     try:
-        words = shlex.split(text)
+        words = shlex.split(text[: replica.start()] if replica else text)
     except ValueError as error:
         raise ProgramError(f"`{text}` cannot be read as a call: {error}") from error
     if not words:
         raise ProgramError("a program has no empty part: remove the `;` that separates nothing")
-    replica = 1
-    if len(words) > 1 and re.fullmatch(r"@\d+", words[-1]):
-        replica = int(words.pop()[1:])
-    return Call(operation=words[0], labels=tuple(words[1:]), replica=replica)
+    return Call(operation=words[0], labels=tuple(words[1:]), replica=int(replica[1]) if replica else 1)

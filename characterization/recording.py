@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from characterization.behaviour import Behaviour, Recording
 from characterization.comparing import Comparison, compare, differences
 from characterization.errors import EndlessStatesError, NotDeterministicError, ProgramError, SubjectError
-from characterization.finding import load_subject
+from characterization.finding import imported_apart, load_subject
 from characterization.lenses.runner import Place, PooledRunner, Progress, Runner, local_runner, worker_pool
 from characterization.lenses.sequence import Walk, sequence
 from characterization.lenses.time import time
@@ -162,13 +162,14 @@ def explore_both(old: Place, new: Place, settings: Settings, done: Progress) -> 
     """
     walked: list[dict[Program, Outcome]] = []
     for place in (old, new):
-        with runners(settings, place) as runner:
+        with imported_apart(place.folders), runners(settings, place) as runner:
             walked.append({each.program: each.outcome for each in explore(place, runner, done)})
-    name = type(load_subject(new.target, new.folders)).name
+    with imported_apart(new.folders):
+        name = type(load_subject(new.target, new.folders)).name
     first, second = walked
     both = []
     for place, own, others in ((old, first, second), (new, second, first)):
-        with runners(settings, place) as runner:
+        with imported_apart(place.folders), runners(settings, place) as runner:
             subject = load_subject(place.target, place.folders)
             missing = [program for program in others if program not in own and still_there(subject, program)]
             outcomes = {**own, **dict(zip(missing, runner.run(missing, done), strict=True))}

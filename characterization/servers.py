@@ -37,17 +37,11 @@ def redis_choice(asked: str) -> Iterator[RedisChoice]:
         return
     # Real servers are imported only where one is asked for.
     from simulator.remote import RemoteBackend
-
     from simulator.server import RealServer
 
     if asked == "server":
-        with RealServer.start() as server:
-            remote = RemoteBackend.on_server(server)
+        with RealServer.start() as server, RemoteBackend.on(server) as remote:
             yield RedisChoice(backend=remote, flavour=server.flavour, real=True, why=server.why_no_clock or "")
-            remote.close()
         return
-    remote = RemoteBackend.on_url(asked)
-    try:
+    with RemoteBackend.at(asked) as remote:
         yield RedisChoice(backend=remote, flavour=remote.flavour, real=True, why="it is not ours to start")
-    finally:
-        remote.close()

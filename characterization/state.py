@@ -21,11 +21,12 @@ class Abstraction:
     """How a field that grows without end is taken when two states are compared; outcomes show it as it is.
 
     ``path`` is a pattern: ``main(*).relay_count``. ``limit``: every number above it is taken for it; none: the field is
-    not looked at.
+    not looked at. ``of_keys``: the path is a word, and of the keys that it means only ``limit`` are looked at.
     """
 
     path: str
     limit: int | None
+    of_keys: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,20 +83,44 @@ class State:
                 yield f"{word} ttl", entry.ttl
             yield from flat(word, entry.value)
 
+    def _few(self, abstractions: Sequence[Abstraction]) -> Mapping[str, Entry]:
+        """The entries, but of those whose word is capped only as many as the limit."""
+        kept = dict(self._entries)
+        for abstraction in abstractions:
+            if abstraction.of_keys and abstraction.limit is not None:
+                for word in [word for word in kept if matches(word, abstraction.path)][abstraction.limit :]:
+                    del kept[word]
+        return kept
+
     def identity(self, abstractions: Sequence[Abstraction]) -> str:
         """Eight hexadecimal digits that two states share when they are the same but for ``abstractions``."""
         chosen = tuple(abstractions)
         if chosen not in self._identities:
-            lines = sorted(_abstracted(self.leaves(), chosen))
-            self._identities[chosen] = hashlib.blake2b("\n".join(lines).encode(), digest_size=4).hexdigest()
+            kept = self._few(chosen)
+            lines = sorted(
+                _abstracted(State(kept).leaves() if len(kept) < len(self._entries) else self.leaves(), chosen)
+            )
+            text = _renumbered("\n".join(lines))
+            self._identities[chosen] = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
         return self._identities[chosen]
+
+
+_DRAWN = re.compile(r"\b(uuid|token)#(\d+)")
+
+
+def _renumbered(text: str) -> str:
+    """``text`` with drawn identifiers numbered as they appear: which draw they came from makes no other state."""
+    if "#" not in text:
+        return text
+    seen: dict[str, str] = {}
+    return _DRAWN.sub(lambda match: seen.setdefault(match[0], f"{match[1]}#{len(seen) + 1}"), text)
 
 
 def _abstracted(leaves: Iterator[tuple[str, str]], abstractions: Sequence[Abstraction]) -> Iterator[str]:
     for path, value in leaves:
         shown: str | None = value
         for abstraction in abstractions:
-            if matches(path, abstraction.path):
+            if not abstraction.of_keys and matches(path, abstraction.path):
                 shown = _limited(value, abstraction.limit)
         if shown is not None:
             yield f"{path}={shown}"
@@ -241,7 +266,7 @@ def plain(value: Any, renamer: Renamer) -> Any:
     if isinstance(value, (int, float)):
         return renamer.number(value) or value
     if isinstance(value, str):
-        return renamer.text(value)
+        return renamer.text(_encodable(value))
     if isinstance(value, bytes):
         return renamer.text(text_of(value))
     if isinstance(value, Mapping):
@@ -254,7 +279,12 @@ def plain(value: Any, renamer: Renamer) -> Any:
 
 
 def _name(value: object) -> str:
-    return text_of(value) if isinstance(value, bytes) else str(value)
+    return text_of(value) if isinstance(value, bytes) else _encodable(str(value))
+
+
+def _encodable(text: str) -> str:
+    """``text`` without halves of surrogate pairs, which JSON may hold and no file can."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def scrub(value: Any, path: str, scrubs: Sequence[str], renamer: Renamer) -> Any:

@@ -41,8 +41,17 @@ def small(*values: Any, wide: SearchStrategy[Any] | None = None, **labelled: Any
     """A few values of an argument; one that does not spell itself well is given by label: ``small(fresh=Snapshot())``.
 
     ``wide`` is the Hypothesis strategy for the random lens.
+
+    Raises:
+        ProgramError: a value has no short spelling.
+        SubjectError: two of them have the same.
     """
-    return Small({label_of(value): value for value in values} | labelled, wide)
+    by_label = {label_of(value): value for value in values}
+    if len(by_label) < len(values) or by_label.keys() & labelled.keys():
+        raise SubjectError(
+            f"two of the values {values!r} are spelled alike, and one would be lost: give them labels, small(text=..., ...)"
+        )
+    return Small(by_label | labelled, wide)
 
 
 def seconds(number: float) -> float:
@@ -116,6 +125,11 @@ class Run:
 def cap(path: str, limit: int) -> Abstraction:
     """Take every number above ``limit`` for ``limit``: a counter is 0, 1, 2 or *more*."""
     return Abstraction(path, limit)
+
+
+def few(word: str, limit: int) -> Abstraction:
+    """Of the keys that ``word`` means, look at ``limit`` only: for keys that keep coming, ``few("reservation(*)", 2)``."""
+    return Abstraction(word, limit, of_keys=True)
 
 
 def drop(path: str) -> Abstraction:
@@ -211,6 +225,10 @@ class Subject:
 def _operation(cls: type[Subject], name: str, function: Any) -> Operation:
     if not inspect.iscoroutinefunction(function):
         raise SubjectError(f"{cls.__qualname__}.{name} is an operation and must be `async def`")
+    if name == "clock":
+        raise SubjectError(
+            f"{cls.__qualname__}.clock: `clock` moves the clock in programs: call the operation otherwise"
+        )
     wanted = list(inspect.signature(function).parameters)[2:]
     if wanted != list(function._arguments):
         raise SubjectError(

@@ -130,16 +130,21 @@ def _size(node: Node) -> str:
 
 def _stays(graph: Graph, node: Node) -> list[tuple[str, str]]:
     """Lines of small text, each with its sign: what leads back to the same box."""
-    found = []
-    for edge in graph.out_of(node.number):
-        if edge.stays:
-            words = ", ".join(edge.short if edge.timed else edge.operations)
-            words += f"; {edge.raising} raise" if edge.raising else ""
-            label = "within" if not node.name else "stays"
-            lines = wrapped(f"{edge.sign and edge.sign + ' '}{label}: {words}", LETTERS)
-            kept = lines if len(lines) <= STAYS_LINES_MAX else [*lines[: STAYS_LINES_MAX - 1], "..."]
-            found += [(edge.sign, line) for line in kept]
-    return found
+    return [(edge.sign, line) for edge in graph.out_of(node.number) if edge.stays for line in _staying(edge, node)]
+
+
+def _staying(edge: Edge, node: Node) -> list[str]:
+    """The operations of an edge that leads nowhere, as many as have room on a few lines, the rest counted."""
+    label = f"{edge.sign and edge.sign + ' '}{'stays' if node.name else 'within'}: "
+    raising = f"; {edge.raising} raise" if edge.raising else ""
+    words = edge.short if edge.timed else edge.operations
+    lines: list[str] = []
+    for kept in range(len(words), 0, -1):
+        more = f", +{len(words) - kept} more" if kept < len(words) else ""
+        lines = wrapped(label + ", ".join(words[:kept]) + more + raising, LETTERS)
+        if len(lines) <= STAYS_LINES_MAX:
+            break
+    return lines
 
 
 def _leaving(edges: Sequence[Edge], node: Node) -> list[Edge]:
@@ -154,7 +159,8 @@ def _label(edge: Edge) -> str:
         text = ", ".join(words[:kept]) + (f", +{len(words) - kept} more" if kept < len(words) else "")
         if cell_len(text) <= room:
             return shown(text)
-    return clipped(shown(words[0]), room)
+    more = f", +{len(words) - 1} more" if len(words) > 1 else ""
+    return clipped(shown(words[0]), room - len(more)) + more
 
 
 def _tooltip(node: Node) -> str:

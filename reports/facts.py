@@ -117,19 +117,16 @@ def _names(words: Iterable[str]) -> str:
 
 
 def summary(recording: Recording) -> list[tuple[str, str]]:
-    """What was seen, as label and text: lenses, operations, answers, events. Nothing for an empty recording."""
-    if not len(recording):
-        return []
+    """What was seen, as label and text: lenses, operations, answers, events."""
     types = [kind for each in recording if (kind := raises(each))]
     returned = [each.outcome.answer for each in recording if raises(each) is None]
     values = set(returned)
     what = f"one of {len(values)} values" if len(values) > 1 else next(iter(values), "nothing")
     events = {line for each in recording for line in each.outcome.events}
-    lines = [
+    return [
         ("lenses", listed(counted(each.program.lens for each in recording))),
         ("operations", listed(counted(each.program.subject_of for each in recording))),
         ("answers", f"{len(returned)} return {what}"),
         ("", f"{len(types)} raise: {listed(counted(types))}" if types else "none raises"),
         ("events", f"{number(len(events), 'event')} of different wording" if events else "none"),
     ]
-    return [(label, text) for label, text in lines if text]

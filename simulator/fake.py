@@ -21,6 +21,7 @@ from fakeredis.model import AccessControlList, ExpiringMembersSet, Hash
 
 from simulator.backend import Command, Record, Reply
 from simulator.contents import read_key
+from simulator.errors import BackendError
 
 VERSION = (7, 4)
 
@@ -54,6 +55,7 @@ class _Server(FakeServer):
     def __init__(self) -> None:
         super().__init__(version=VERSION)
         self._rules = self.acl.as_rules()
+        self._own = {*vars(self), "_own"}
         self.restart()
 
     def restart(self) -> None:
@@ -73,6 +75,11 @@ class _Server(FakeServer):
         self._next_client_id = 1
         if self.acl.as_rules() != self._rules or self.acl.log(-1):
             self.acl = AccessControlList()
+        for name in vars(self).keys() - self._own:  # what was put there when it was first needed
+            if not name.startswith(
+                "_lua_"
+            ):  # kept: a Lua interpreter takes long to make, and is tidied for each script
+                delattr(self, name)
 
 
 class _Socket(FakeSocket):
@@ -84,6 +91,15 @@ class _Socket(FakeSocket):
 
     def put_response(self, msg: Any) -> None:
         self.out.append(msg)
+
+    def _get_server_runtime(self, server: Any) -> Any:
+        """The Lua interpreter, as Redis has it for each script: no globals of another one, chance from its beginning."""
+        runtime = super()._get_server_runtime(server)
+        variables = runtime.globals()
+        for name in set(variables.keys()) - server._lua_expected_globals:
+            variables[name] = None
+        variables[b"math"][b"randomseed"](0)
+        return runtime
 
     @staticmethod
     def _parse_commands() -> Generator[None, Any, None]:
@@ -104,7 +120,13 @@ class FakeSession:
     def execute(self, command: Command) -> Sequence[Reply]:
         """See ``Session``."""
         socket = self._socket
-        socket._process_command(list(command))
+        try:
+            socket._process_command(list(command))
+        except Exception as error:
+            words = b" ".join(command).decode(errors="backslashreplace")
+            raise BackendError(
+                f"fakeredis fails on {words}: {type(error).__name__}: {error}. A real server can do it: use one for this"
+            ) from error
         replies, socket.out = socket.out, []
         return replies
 

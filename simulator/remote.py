@@ -43,7 +43,7 @@ _NOT_OURS = frozenset(
 _Socket = Connection | UnixDomainSocketConnection
 
 
-class _Refusal(ResponseError):
+class _RefusalError(ResponseError):
     """An error reply that redis-py takes for the end of a connection: some of its parsers would read it for ever."""
 
     def __init__(self, error: Exception) -> None:
@@ -54,17 +54,17 @@ class _Refusal(ResponseError):
 class _Parser2(_RESP2Parser):
     @classmethod
     def parse_error(cls, response: str) -> Exception:
-        return _settled(super().parse_error(response))
+        return _settled(super().parse_error(response))  # type: ignore[no-untyped-call]
 
 
 class _Parser3(_RESP3Parser):
     @classmethod
     def parse_error(cls, response: str) -> Exception:
-        return _settled(super().parse_error(response))
+        return _settled(super().parse_error(response))  # type: ignore[no-untyped-call]
 
 
 def _settled(error: Exception) -> Exception:
-    return error if isinstance(error, ResponseError) else _Refusal(error)
+    return error if isinstance(error, ResponseError) else _RefusalError(error)
 
 
 class RemoteSession:
@@ -299,7 +299,7 @@ class RemoteBackend:
         """The next reply; an error reply is returned."""
         try:
             return socket.read_response(disconnect_on_error=False)
-        except _Refusal as refusal:
+        except _RefusalError as refusal:
             return refusal.error
         except ResponseError as error:
             return error

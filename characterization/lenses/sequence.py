@@ -21,6 +21,8 @@ from characterization.subject import Subject
 # `main(s1).relay_count 1 -> 2` and `main(s1).relay_count = 2`: a field that takes a value.
 _CHANGE = re.compile(r"(?P<path>[^+\- ]\S*(?: ttl)?) (?:= |\S+ -> )(?P<value>.+)")
 
+_CAME = re.compile(r"\+ (?P<word>\S+) \(")
+
 
 class Walk:
     """A walk over the states of ``subject``: what is known so far, and a way to look at more.
@@ -82,14 +84,20 @@ class Walk:
                 match = _CHANGE.fullmatch(line)
                 if match:
                     values[match["path"]].add(match["value"])
+                came = _CAME.match(line)
+                if came:
+                    values[_general(came["word"])].add(came["word"])
         path, seen = max(
             values.items(), key=lambda item: (len(item[1]), item[0]), default=("nothing that is seen", set())
         )
         some = ", ".join(sorted(seen, key=lambda value: (len(value), value))[:5])
+        way = (
+            "few" if path in seen or any(value.startswith(path.partition("(*)")[0] + "(") for value in seen) else "cap"
+        )
         return (
-            f"{type(self.subject).name} has more than {bounds.states} states. The field that grows is {path} ({some}, …: "
-            f"{len(seen)} values). Say how it is to be taken when states are compared, in the subject:\n"
-            f'    abstractions = [cap("{_general(path)}", 2)]   # or drop("{_general(path)}"), or Bounds(states=…)'
+            f"{type(self.subject).name} has more than {bounds.states} states, or programs of over {bounds.depth} parts. What "
+            f"grows is {path} ({some}, …: {len(seen)} in all). Say how it is to be taken when states are compared, in the "
+            f'subject:\n    abstractions = [{way}("{_general(path)}", 2)]   # or drop("{_general(path)}"), or Bounds(states=…)'
         )
 
 

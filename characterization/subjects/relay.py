@@ -77,7 +77,7 @@ class Dedup(Subject):
 
     def kind(self, state: State) -> str:
         seen = state.get("seen(s1)")
-        return "no relays" if seen is None else f"{len(seen)} relays seen"
+        return "no relays" if seen is None else f"{len(seen)} relay{'s' * (len(seen) > 1)} seen"
 
     @operation(relay=small("r1", "r2", wide=st.binary(max_size=32)), session=small("s1", wide=IDS))
     async def is_duplicate(self, dedup: RelayDeduplication, relay: Any, session: str) -> bool:

@@ -21,7 +21,7 @@ S = TypeVar("S")
 
 
 def edited(service: type[S], method: str, old: str, new: str) -> type[S]:
-    """``service`` with ``old`` replaced by ``new`` in the source of one method. What is not there is not replaced silently."""
+    """``service`` with ``old``, which must be there once, replaced by ``new`` in the source of one method."""
     source = textwrap.dedent(inspect.getsource(getattr(service, method)))
     assert source.count(old) == 1, f"{service.__name__}.{method} has {old!r} {source.count(old)} times"
     names: dict[str, Any] = {}

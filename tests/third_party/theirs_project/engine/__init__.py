@@ -1,0 +1,1 @@
+"""Their engine, which is not ours: a stock of goods that customers reserve."""
