@@ -122,8 +122,11 @@ def _session(folder: Path | None, seed: int, workers: int, redis: str, as_json: 
 def _progress(title: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
     """A bar on standard error while something runs; none where nobody looks."""
     console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _: None
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(title, total=total)
         yield lambda count: progress.advance(task, count)
 
@@ -217,13 +220,11 @@ def check(subjects: tuple[str, ...], **options: Any) -> int:
             result, look = _look(session, place, baseline, choice)
             code = _conclude(session, result)
             codes.append(ExitCode.INCONCLUSIVE if look.endless and code is not ExitCode.CHANGED else code)
-            if choice.real:  # what another Redis shows is never promoted in place of the baseline
-                session.say(
-                    f"    `holdfast record --redis {session.redis}` pins what it shows" if result.groups else ""
-                )
-            else:
+            if not choice.real:
                 about = deciding.provenance(place.target, choice.backend.name, session.settings.seed.number)
                 _leave_for_a_decision(session, result, look.recording, about)
+            elif result.groups:  # what another Redis shows is never promoted in place of the baseline
+                session.say("    `holdfast record` with the same --redis pins what it shows, beside the baseline")
     session.answer(session.results)
     return _gravest(codes)
 

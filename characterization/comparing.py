@@ -156,7 +156,11 @@ def differences(change: Change) -> tuple[Difference, ...]:
 
 def _cost(cost: tuple[int, int, int]) -> str:
     commands, trips, sent = cost
-    return f"{commands} commands in {trips} round trips, {sent} bytes"
+    return f"{_counted(commands, 'command')} in {_counted(trips, 'round trip')}, {_counted(sent, 'byte')}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _line_differences(old: Sequence[str], new: Sequence[str]) -> list[Difference]:

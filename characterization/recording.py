@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import concurrent.futures
+import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from characterization.behaviour import Behaviour, Recording
-from characterization.comparing import Comparison, compare, differences
+from characterization.comparing import Change, Comparison, Kind, compare, differences
 from characterization.errors import EndlessStatesError, NotDeterministicError, ProgramError, SubjectError
 from characterization.finding import imported_apart, load_subject
 from characterization.lenses.runner import Place, PooledRunner, Progress, Runner, local_runner, worker_pool
@@ -86,7 +87,7 @@ def check_same(first: Recording, second: Recording) -> None:
     changes = compare(first, second).changes
     if changes:
         change = min(changes, key=lambda each: each.program.order)
-        raise NotDeterministicError(_difference_words(first.subject, change.program, differences(change)))
+        raise NotDeterministicError(_difference_words(first.subject, change))
     for one, two in zip(first, second, strict=True):
         if (one.outcome.before, one.outcome.after) != (two.outcome.before, two.outcome.after):
             raise NotDeterministicError(
@@ -95,19 +96,29 @@ def check_same(first: Recording, second: Recording) -> None:
             )
 
 
-def _difference_words(subject: str, program: Program, found: Sequence[object]) -> str:
+def _difference_words(subject: str, change: Change) -> str:
+    text = change.program.text
+    found = differences(change)
     if not found:
-        return f"{subject} is not deterministic: `{program.text}` was reached in one of two recordings only."
-    first = found[0]
-    old, new = getattr(first, "old", None), getattr(first, "new", None)
-    path = str(old or new).split(" = ")[0].split(" -> ")[0].split(" ")[0]
+        return f"{subject} is not deterministic: `{text}` was reached in one of two recordings only."
+    old, new = found[0].old, found[0].new
+    where, way_out = _field(change.kind, str(old or new))
     return (
-        f"{subject} is not deterministic: two recordings of `{program.text}` differ in {path}.\n"
+        f"{subject} is not deterministic: two recordings of `{text}` differ in {where}.\n"
         f"    once   {old or 'nothing of it'}\n"
         f"    again  {new or 'nothing of it'}\n"
-        "Hand the clock and the random numbers in, or take them from the standard library when they are needed. If it "
-        f'varies for a good reason, say so in the subject: scrubs = ["{path}"].'
+        f"Hand the clock and the random numbers in, or take them from the standard library when they are needed.{way_out}"
     )
+
+
+def _field(kind: Kind, line: str) -> tuple[str, str]:
+    """What a line speaks of, and what to write in the subject if that is meant to vary."""
+    if kind in (Kind.RESPONSE, Kind.COST):
+        return ("the answer" if kind is Kind.RESPONSE else "the cost"), ""
+    match = re.match(r"(\S+) (?:= |\S+ -> )", line)
+    if match is None:
+        return f"`{line}`", ""
+    return match[1], f' If it varies for a good reason, say so in the subject: scrubs = ["{match[1]}"].'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

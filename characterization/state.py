@@ -294,4 +294,6 @@ def scrub(value: Any, path: str, scrubs: Sequence[str], renamer: Renamer) -> Any
             return renamer.scrubbed(re.split(r"[.\]\[ ]", pattern.rstrip("]"))[-1] or "value", str(value))
     if isinstance(value, dict):
         return {key: scrub(part, f"{path}.{key}", scrubs, renamer) for key, part in sorted(value.items())}
+    if isinstance(value, list):
+        return [scrub(part, f"{path}[{place}]", scrubs, renamer) for place, part in enumerate(value)]
     return value

@@ -55,6 +55,7 @@ class _Server(FakeServer):
     def __init__(self) -> None:
         super().__init__(version=VERSION)
         self._rules = self.acl.as_rules()
+        self.has_run_scripts = False
         self._own = {*vars(self), "_own"}
         self.restart()
 
@@ -73,6 +74,7 @@ class _Server(FakeServer):
         self.lastsave = int(time.time())
         self.pause_until, self.pause_mode = 0.0, b"all"
         self._next_client_id = 1
+        self.has_run_scripts = False
         if self.acl.as_rules() != self._rules or self.acl.log(-1):
             self.acl = AccessControlList()
         for name in vars(self).keys() - self._own:  # what was put there when it was first needed
@@ -93,12 +95,14 @@ class _Socket(FakeSocket):
         self.out.append(msg)
 
     def _get_server_runtime(self, server: Any) -> Any:
-        """The Lua interpreter, as Redis has it for each script: no globals of another one, chance from its beginning."""
+        """The Lua interpreter, without the globals of another script, and with chance from its beginning in each run."""
         runtime = super()._get_server_runtime(server)
         variables = runtime.globals()
         for name in set(variables.keys()) - server._lua_expected_globals:
             variables[name] = None
-        variables[b"math"][b"randomseed"](0)
+        if not server.has_run_scripts:
+            server.has_run_scripts = True
+            variables[b"math"][b"randomseed"](0)
         return runtime
 
     @staticmethod

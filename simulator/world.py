@@ -101,6 +101,7 @@ class World:
             own = [connection for connection in self._connections if connection.pool_of is pool]
             pool._available_connections[:] = reversed(own)
             pool._in_use_connections.clear()
+            client.connection = None  # that of a client which keeps one to itself
 
     def _end_tasks(self) -> None:
         """Cancel what still runs, and let it clean up without Redis and without time.

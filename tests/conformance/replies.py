@@ -8,6 +8,7 @@ is averaged away: a reply that changes, on any backend, fails a test.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -229,7 +230,7 @@ CASES: dict[str, list[Sent]] = {
         Sent("ZRANGE z 0 -1 WITHSCORES", [b"a", b"0.10000000000000001"], resp3=[[b"a", 0.1]]),
         Sent("ZINCRBY z 0.2 a", b"0.30000000000000004", resp3=0.30000000000000004),
         Sent("ZADD z inf b", 1),
-        Sent("ZSCORE z b", b"inf", resp3=inf),
+        Sent("ZSCORE z b", b"inf", resp3=math.inf),
         Sent("ZADD z 1e20 c", 1),
         Sent("ZSCORE z c", b"1e+20", resp3=1e20),
     ],

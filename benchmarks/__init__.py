@@ -1,0 +1,13 @@
+"""What Holdfast costs, measured side by side in one run: ``python -m benchmarks``, or ``make figures``.
+
+    figure                what was measured, beside what was aimed at, and both as a table
+    measuring             competitors in turn, so that a noisy machine hits all of them
+    memory                what a process and its children hold at once
+    walking               programs and steps a second of the sequence lens
+    checking              time and memory of `holdfast check`
+    plugin                what an installed and unused pytest plugin costs
+    hypothesis_machine    Hypothesis' own state machine beside the sequence lens
+
+Start with ``walking``. Each figure is a module whose docstring is its method; ``figures`` measures it. Nothing asserts a
+duration: figures describe the machine that they were taken on.
+"""

@@ -1,0 +1,209 @@
+"""Hypothesis machine: Hypothesis' own state machine beside the sequence lens, on one service behind one gate.
+
+Both drive `relay.dedup_refactored` with two replicas on fakeredis, in one process, in a world that is entered before: the
+same operations with the same few arguments. Both have every answer judged by the same small model, and both look at what
+is stored after a step: the machine compares the members in Redis with the model's (an invariant), the lens writes down
+everything that is stored and remembered, with types and times to live, and what is different in it.
+
+A *step* is one operation performed and observed. For the machine every operation is one. For the lens there are two
+counts, and both ratios are shown: *observed* has the last operation of each program only, since the lens does not look at
+those that lead to it; *performed* has these preludes too. The first is what a step buys, the second how fast the world is.
+
+Method. A round is so many walks from nothing, and one run of the machine with so many examples of fifty steps each, with
+everything switched off that is not running: no database, no deadline, no health checks, no shrinking, and one rule for all
+operations, since that draws least. (One rule for each operation, as one would write it, is shown as well.) Rounds
+alternate; one round is not counted. Rates are medians of the rounds, ratios medians of the ratios within a round. Time
+that both spend outside of a step (building the machine, entering the world) is in it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import Any, assert_never
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.strategies import sampled_from
+
+from benchmarks.figure import Figure
+from benchmarks.measuring import SEED, alternate, span, timed
+from characterization.behaviour import Behaviour
+from characterization.lenses.runner import LocalRunner
+from characterization.lenses.sequence import Walk, sequence
+from characterization.performing import Performer
+from characterization.program import Call, Program
+from characterization.subjects.relay import DedupRefactored
+from simulator.seed import Seed
+from simulator.world import World, answer_of
+
+ROUNDS = 7
+WALKS = 12
+EXAMPLES = 30
+STEPS = 50
+TIMES_AIMED = 10
+
+RELAYS: Mapping[str, frozenset[str]] = {
+    "r1": frozenset({"r1"}), "r2": frozenset({"r2"}),
+    "none": frozenset(), "both": frozenset({"r1", "r2"}), "twice": frozenset({"r2"}),
+}  # fmt: skip
+STORED = {"r1": b"\xb1", "r2": b"\xb2"}
+REFUSED = "DeduplicatorClosedError"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What a deduplicator should know: which relays were marked, and which replicas were closed."""
+
+    seen: frozenset[str] = frozenset()
+    closed: frozenset[int] = frozenset()
+
+    def step(self, call: Call) -> tuple[Model, str]:
+        """The model after ``call``, and the answer to it: a value as Python spells it, or the name of an error."""
+        relays = RELAYS.get(call.labels[0], frozenset()) if call.labels else frozenset()
+        match call.operation:
+            case "is_duplicate":
+                return self, str(relays <= self.seen)
+            case "mark_processed":
+                return replace(self, seen=self.seen | relays), str(not relays <= self.seen)
+            case "mark_processed_batch":
+                return replace(self, seen=self.seen | relays), "None"
+            case "cleanup_session":
+                return replace(self, seen=frozenset()), "None"
+            case "start":
+                return self, REFUSED if call.replica in self.closed else "None"
+            case "close":
+                return replace(self, closed=self.closed | {call.replica}), "None"
+            case unknown:
+                raise LookupError(f"the model does not know {unknown}, which the subject has: teach it")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What a round did, and in what time."""
+
+    observed: int
+    performed: int
+    seconds: float
+
+    @property
+    def observed_rate(self) -> float:
+        """Observed steps a second."""
+        return self.observed / self.seconds
+
+    @property
+    def performed_rate(self) -> float:
+        """Performed operations a second."""
+        return self.performed / self.seconds
+
+
+# The walker.
+
+
+def walks() -> Work:
+    """Walk the subject ``WALKS`` times, each in a world of its own, and judge every answer."""
+    seconds, programs = timed(lambda: [program for _ in range(WALKS) for program in _walk()])
+    return Work(observed=len(programs), performed=sum(len(program.parts) for program in programs), seconds=seconds)
+
+
+def _walk() -> list[Program]:
+    seed = Seed(SEED)
+    with World(seed) as world:
+        walk = Walk(DedupRefactored(), LocalRunner(Performer(DedupRefactored(), world), seed), lambda _: None)
+        sequence(walk)
+        _judge(walk.behaviours)
+    return list(walk.behaviours)
+
+
+def _judge(behaviours: Mapping[Program, Behaviour]) -> None:
+    for program, behaviour in behaviours.items():
+        model, expected = Model(), ""
+        for call in program.parts:
+            assert isinstance(call, Call), "the sequence lens does not move the clock"
+            model, expected = model.step(call)
+        answer = behaviour.outcome.answer
+        assert answer.removeprefix("raises ").partition("(")[0] == expected, f"{program.text}: {answer}, not {expected}"
+
+
+# The machine.
+
+
+class Machine(RuleBasedStateMachine):
+    """What every machine here does: perform a call on the service, and compare with the model."""
+
+    world: World  # both are given by ``machine``, to a class of their own
+    counter: list[int]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.subject = DedupRefactored()
+        self.model = Model()
+        self.world.restart()
+        self.replicas = [self.subject.replica(self.world) for _ in range(DedupRefactored.replicas)]
+
+    def perform(self, call: Call) -> None:
+        """Perform ``call``, and have its answer judged."""
+        operation = OPERATIONS[call.operation]
+        replica = self.replicas[call.replica - 1]
+        task = self.world.perform(operation.function(self.subject, replica, **operation.bind(call)))
+        how, value = answer_of(task)
+        self.model, expected = self.model.step(call)
+        assert (str(value) if how == "returned" else type(value).__name__) == expected
+        self.counter[0] += 1
+
+    @invariant()
+    def what_is_stored_is_what_the_model_knows(self) -> None:
+        """In Redis are the members that were marked, and nothing else."""
+        stored = [record.value for records in self.world.dump().values() for record in records.values()]
+        assert stored == ([frozenset(STORED[relay] for relay in self.model.seen)] if self.model.seen else [])
+
+
+OPERATIONS = DedupRefactored.operations()
+CALLS = DedupRefactored.calls()
+
+
+class OneRule(Machine):
+    """One rule for every operation."""
+
+    @rule(call=sampled_from(CALLS))
+    def call(self, call: Call) -> None:
+        """Any operation, any argument, any replica."""
+        self.perform(call)
+
+
+def _rule_of(name: str) -> Any:
+    calls = [call for call in CALLS if call.operation == name]
+
+    def perform(self: Machine, call: Call) -> None:
+        self.perform(call)
+
+    perform.__name__ = name
+    return rule(call=sampled_from(calls))(perform)
+
+
+RuleByOperation: type[Machine] = type("RuleByOperation", (Machine,), {name: _rule_of(name) for name in OPERATIONS})
+
+
+def machine(kind: type[Machine]) -> Work:
+    """Run the machine once, in a world of its own."""
+    counter = [0]
+
+    def run() -> None:
+        with World(Seed(SEED)) as world:
+            run_state_machine_as_test(type(kind.__name__, (kind,), {"world": world, "counter": counter}), settings=SETTINGS)
+
+    seconds, _ = timed(run)
+    return Work(observed=counter[0], performed=counter[0], seconds=seconds)
+
+
+SETTINGS = settings(
+    max_examples=EXAMPLES,
+    stateful_step_count=STEPS,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+    deadline=None,
+    database=None,
+    derandomize=True,
+)

@@ -1,0 +1,124 @@
+"""Plugin: what the pytest plugin costs where it is installed and not used.
+
+Method. `pytest --collect-only` on one trivial test file in an empty folder, with the plugin and with `-p no:holdfast`,
+each as a process of its own, in pairs whose order alternates, after one pair that is not counted. Of each pair the
+difference is taken, in wall time and in processor time of the child (which other work on the machine disturbs less).
+The median of the differences is shown with the interval that contains the true median with 95 % confidence, found by
+counting (the sign test's). *None measurable* is said where this interval contains zero: then these pairs cannot tell
+the two apart. It is not proof of nothing, so two more things are shown: which modules the plugin brings with it, and how
+long Python itself says that importing them took (`-X importtime`, best of a few).
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from benchmarks.figure import Figure
+from benchmarks.measuring import alternate, timed
+
+PAIRS = 25
+IMPORTS = 5
+CONFIDENCE = 0.95
+TRIVIAL = "def test_nothing() -> None:\n    assert True\n"
+PYTEST = ["--collect-only", "--quiet", "-p", "no:cacheprovider"]
+WITHOUT = ["-p", "no:holdfast"]
+# Collects, then prints the name of every module that is imported, on a line of its own.
+NAMING = "import json, sys, pytest; pytest.main(sys.argv[1:]); print(); print(json.dumps(sorted(sys.modules)))"
+_IMPORTED = re.compile(r"import time:\s+\d+ \|\s+(?P<microseconds>\d+) \|\s+characterization\.plugin$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """One run of pytest, in seconds of the clock on the wall and of the processor."""
+
+    wall: float
+    processor: float
+
+
+def start(folder: Path, options: Sequence[str]) -> Start:
+    """Collect the trivial file once."""
+
+    def run() -> float:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pytest", *PYTEST, *options], cwd=folder, stdout=subprocess.DEVNULL
+        )
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != 0:
+            raise RuntimeError(f"pytest ended with {process.returncode} in an empty folder: its figure would mean nothing")
+        return used.ru_utime + used.ru_stime
+
+    wall, processor = timed(run)
+    return Start(wall=wall, processor=processor)
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Between which two of ``values`` the true median lies, with at least 95 % confidence, whatever their distribution."""
+    ordered, outside, rank = sorted(values), 0.0, 0
+    while True:
+        outside += 2 * math.comb(len(ordered), rank) / 2 ** len(ordered)
+        if outside > 1 - CONFIDENCE:
+            break
+        rank += 1
+    assert rank >= 1, "six pairs at least are needed for an interval"
+    return ordered[rank - 1], ordered[-rank]
+
+
+def modules(folder: Path, options: Sequence[str]) -> set[str]:
+    """The names of all modules that pytest has imported when it has collected."""
+    command = [sys.executable, "-c", NAMING, *PYTEST, *options]
+    printed = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
+    return set(json.loads(printed.splitlines()[-1]))
+
+
+def import_ms(folder: Path) -> float:
+    """How long importing the plugin takes, beneath an imported pytest, with everything that it imports itself."""
+    command = [sys.executable, "-X", "importtime", "-c", "import pytest, characterization.plugin"]
+    report = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stderr
+    found = _IMPORTED.search(report)
+    assert found is not None, "Python reports every import"
+    return int(found["microseconds"]) / 1000
+
+
+def figures() -> list[Figure]:
+    """The difference that the plugin makes, and what it imports."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "test_trivial.py").write_text(TRIVIAL, encoding="utf-8")
+        competitors = {"with": functools.partial(start, folder, []), "without": functools.partial(start, folder, WITHOUT)}
+        alternate(competitors, 1)
+        starts = alternate(competitors, PAIRS)
+        brought = sorted(modules(folder, []) - modules(folder, WITHOUT))
+        took_ms = min(import_ms(folder) for _ in range(IMPORTS))
+    pairs = list(zip(starts["with"], starts["without"], strict=True))
+    return [
+        _difference("wall time", [one.wall - other.wall for one, other in pairs], [other.wall for _, other in pairs]),
+        _difference(
+            "processor time", [one.processor - other.processor for one, other in pairs], [o.processor for _, o in pairs]
+        ),
+        Figure(subject="unused plugin", what="modules that it brings", seen=", ".join(brought) or "none"),
+        Figure(subject="unused plugin", what=f"importing them, best of {IMPORTS}", seen=f"{took_ms:.2f} ms"),
+    ]
+
+
+def _difference(what: str, differences: Sequence[float], without: Sequence[float]) -> Figure:
+    low, high = interval(differences)
+    return Figure(
+        subject="unused plugin",
+        what=f"{what}, median of {len(differences)} pairs",
+        seen=f"{median(differences) * 1000:+.1f} ms (95 %: {low * 1000:+.1f} to {high * 1000:+.1f}) "
+        f"of {median(without) * 1000:.0f} ms",
+        aim="none measurable",
+        met=low <= 0 <= high,
+    )

@@ -1,0 +1,110 @@
+"""Programs as text: read, written, ordered, and refused."""
+
+from __future__ import annotations
+
+import enum
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from characterization.errors import ProgramError
+from characterization.program import Call, Move, Program, label_of, parse
+from tests.characterization.properties import labels, names, quick
+
+calls = st.builds(
+    lambda operation, labels, replica: Call(operation=operation, labels=tuple(labels), replica=replica),
+    names, st.lists(labels, max_size=3), st.integers(min_value=1, max_value=12),
+)  # fmt: skip
+moves = st.integers(min_value=1, max_value=10**9).map(lambda ms: Move(ms / 1000))
+programs = st.lists(calls | moves, max_size=5).map(lambda parts: Program(tuple(parts)))
+
+
+@quick
+@given(programs)
+def test_every_program_is_read_back_from_its_text(program: Program) -> None:
+    assert parse(program.text) == program
+
+
+@quick
+@given(st.lists(labels, min_size=1, max_size=4))
+def test_no_label_is_taken_for_a_replica_or_a_separator(labels: list[str]) -> None:
+    call = Call(operation="save", labels=tuple(labels))
+    assert parse(Program((call,)).text).parts == (call,)
+
+
+def test_the_empty_text_is_the_empty_program() -> None:
+    assert parse("") == parse("  \n") == Program()
+
+
+def test_a_program_reads_as_it_was_written() -> None:
+    text = "save s1 ; clock +7199.999s ; increment s1 5 @2 ; clock +0.5s ; clock +7200s"
+    assert parse(text).text == text
+    assert parse(text).parts[2] == Call(operation="increment", labels=("s1", "5"), replica=2)
+
+
+def test_a_person_may_leave_out_the_spaces_and_choose_the_quotes() -> None:
+    assert parse("a;b x") == parse("a ; b x")
+    assert parse('put "a ; b";take').parts == (Call(operation="put", labels=("a ; b",)), Call(operation="take", labels=()))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a ; ; b", "no empty part"),
+        ("a ;", "no empty part"),
+        ("clock 300", "spelled `clock +300s`"),
+        ("clock +1 s", "spelled `clock +300s`"),
+        ("clock -1s", "is not a move of the clock"),
+        ("put 'a", "cannot be read as a call"),
+    ],
+)
+def test_what_is_no_program_is_refused_with_the_piece_that_is_wrong(text: str, says: str) -> None:
+    with pytest.raises(ProgramError, match=says.replace("+", r"\+")):
+        parse(text)
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+@pytest.mark.parametrize(
+    ("value", "label"),
+    [
+        ("s1", "s1"),
+        ("a b", '"a b"'),
+        ("", '""'),
+        (5, "5"),
+        (None, "null"),
+        (b"root", "root"),
+        (b"\xff", '"\\\\xff"'),
+        (Colour.RED, "red"),
+        ([1, "a"], '[1,"a"]'),
+    ],
+)
+def test_a_value_spells_itself_in_the_shortest_way(value: object, label: str) -> None:
+    assert label_of(value) == label
+
+
+def test_a_value_without_a_spelling_asks_for_a_label() -> None:
+    with pytest.raises(ProgramError, match=r"give it a label, small\(label=object\(\.\.\.\)\)"):
+        label_of(object())
+
+
+def test_shorter_programs_come_first_then_spelling_decides() -> None:
+    texts = ["b", "a ; a", "a", "a ; a ; a"]
+    assert [each.text for each in sorted(map(parse, texts), key=lambda each: each.order)] == ["a", "b", "a ; a", "a ; a ; a"]
+
+
+def test_a_program_knows_its_lens_and_what_it_is_about() -> None:
+    moved, still = parse("save s1 ; clock +1s"), parse("save s1 ; get s1")
+    assert (moved.lens, moved.subject_of) == ("time", "clock")
+    assert (still.lens, still.subject_of) == ("sequence", "get")
+    assert still.prelude == parse("save s1")
+    assert still.prelude.then(still.parts[-1]) == still
+
+
+def test_the_mark_depends_on_the_spelling_alone() -> None:
+    assert parse("save s1").mark == parse(" save  s1 ").mark
+    assert parse("save s1").mark != parse("save s2").mark
+    assert len(parse("save s1").mark) == 6
