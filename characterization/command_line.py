@@ -11,7 +11,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from characterization.finding import Project, find_project, load_subject
 from characterization.lenses.runner import Place, local_runner
 from characterization.performing import Performer
 from characterization.program import Program, parse
-from characterization.recording import Look, Settings, explore_both, look_again, runners
+from characterization.recording import Look, Pool, Settings, explore_both, look_again, otherwise, runners, workers_for
 from characterization.recording import record as record_twice
 from characterization.revision import worktree
 from characterization.servers import RedisChoice, redis_choice
@@ -151,20 +151,20 @@ def record(subjects: tuple[str, ...], **options: Any) -> int:
     pinned beside it.
     """
     session = _session(**options)
-    codes = []
     session.say(f"seed {session.settings.seed.number}, {session.settings.workers} workers, redis {session.redis}")
-    for name, target in session.selected(subjects).items():
-        place = session.place(target)
-        codes.append(
-            _record_elsewhere(session, place) if session.redis != "fake" else _record_here(session, name, place)
-        )
+    places = {name: session.place(target) for name, target in session.selected(subjects).items()}
+    if session.redis != "fake":
+        codes = [_record_elsewhere(session, place) for place in places.values()]
+    else:
+        with workers_for(session.settings) as first, workers_for(otherwise(session.settings)) as second:
+            codes = [_record_here(session, name, place, (first, second)) for name, place in places.items()]
     session.answer(session.results)
     return _gravest(codes)
 
 
-def _record_here(session: Session, name: str, place: Place) -> ExitCode:
+def _record_here(session: Session, name: str, place: Place, pools: tuple[Pool | None, Pool | None]) -> ExitCode:
     with session.baselines.writing(), _progress(f"record {name}") as done:
-        recording = record_twice(place, session.settings, done)
+        recording = record_twice(place, session.settings, done, pools)
         about = deciding.provenance(place.target, "fakeredis", session.settings.seed.number)
         if not session.baselines.exists(recording.subject):
             session.baselines.write(recording.subject, Baseline(recording=recording), about)
@@ -212,12 +212,12 @@ def check(subjects: tuple[str, ...], **options: Any) -> int:
     session = _session(**options)
     codes = []
     session.say(f"seed {session.settings.seed.number}, {session.settings.workers} workers, redis {session.redis}")
-    with redis_choice(session.redis) as choice:
-        for target in session.selected(subjects).values():
-            place = session.place(target)
+    targets = session.selected(subjects).values()
+    with redis_choice(session.redis) as choice, _pool_for(session, choice) as pool:
+        for place in map(session.place, targets):
             subject = type(load_subject(place.target, place.folders)).name
             baseline = session.baselines.read(subject)
-            result, look = _look(session, place, baseline, choice)
+            result, look = _look(session, place, baseline, choice, pool)
             code = _conclude(session, result)
             codes.append(ExitCode.INCONCLUSIVE if look.endless and code is not ExitCode.CHANGED else code)
             if not choice.real:
@@ -229,7 +229,13 @@ def check(subjects: tuple[str, ...], **options: Any) -> int:
     return _gravest(codes)
 
 
-def _look(session: Session, place: Place, baseline: Baseline, choice: RedisChoice) -> tuple[Comparison, Look]:
+def _pool_for(session: Session, choice: RedisChoice) -> AbstractContextManager[Pool | None]:
+    return nullcontext() if choice.real else workers_for(session.settings)
+
+
+def _look(
+    session: Session, place: Place, baseline: Baseline, choice: RedisChoice, pool: Pool | None = None
+) -> tuple[Comparison, Look]:
     pinned = baseline.on(choice.flavour)
     unrun: tuple[tuple[str, str], ...] = ()
     if not choice.has_clock:
@@ -240,7 +246,7 @@ def _look(session: Session, place: Place, baseline: Baseline, choice: RedisChoic
         pinned = pinned.merged(dict.fromkeys(moved))
     with (
         _progress(f"check {pinned.subject}", len(pinned)) as done,
-        runners(session.settings, place, choice.backend if choice.real else None) as runner,
+        runners(session.settings, place, choice.backend if choice.real else None, pool) as runner,
     ):
         look = look_again(place, pinned, runner, done, walk=not choice.real)
     if look.endless:

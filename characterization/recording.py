@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import concurrent.futures
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 from characterization.behaviour import Behaviour, Recording
 from characterization.comparing import Change, Comparison, Kind, compare, differences
 from characterization.errors import EndlessStatesError, NotDeterministicError, ProgramError, SubjectError
-from characterization.finding import imported_apart, load_subject
+from characterization.finding import load_subject
 from characterization.lenses.runner import Place, PooledRunner, Progress, Runner, local_runner, worker_pool
 from characterization.lenses.sequence import Walk, sequence
 from characterization.lenses.time import time
-from characterization.outcome import Outcome
 from characterization.program import Call, Program
 from characterization.subject import Subject
 from simulator.backend import Backend
 from simulator.seed import Seed
-
-Backends = Callable[[], Backend]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,16 +30,31 @@ class Settings:
     workers: int
 
 
+Pool = concurrent.futures.ProcessPoolExecutor
+
+
 @contextmanager
-def runners(settings: Settings, place: Place, backend: Backend | None = None) -> Iterator[Runner]:
-    """A runner as ``settings`` ask for. A backend of one's own is used from this process alone."""
+def workers_for(settings: Settings) -> Iterator[Pool | None]:
+    """The worker processes that ``settings`` ask for, to be shared by the runners of several subjects; one: none."""
+    if settings.workers == 1:
+        yield None
+        return
+    with worker_pool(settings.workers, settings.seed) as pool:
+        yield pool
+
+
+@contextmanager
+def runners(
+    settings: Settings, place: Place, backend: Backend | None = None, pool: Pool | None = None
+) -> Iterator[Runner]:
+    """A runner on ``pool``, or as ``settings`` ask for. A backend of one's own is used from this process alone."""
     if settings.workers == 1 or backend is not None:
         with local_runner(load_subject(place.target, place.folders), settings.seed, backend) as runner:
             yield runner
         return
-    with worker_pool(settings.workers, settings.seed) as pool:
+    with nullcontext(pool) if pool is not None else worker_pool(settings.workers, settings.seed) as own:
         try:
-            yield PooledRunner(pool, place, settings.seed)
+            yield PooledRunner(own, place, settings.seed)
         except (BrokenProcessPool, concurrent.futures.CancelledError) as error:
             raise SubjectError(
                 f"a worker process ended while it ran {place.target}: {error}. With --workers 1 it runs here, where the "
@@ -63,16 +75,22 @@ def explore(place: Place, runner: Runner, done: Progress) -> Recording:
     return Recording(type(subject).name, walk.behaviours.values())
 
 
-def record(place: Place, settings: Settings, done: Progress) -> Recording:
-    """A recording made twice (A/A): with another seed, and so another epoch, order, hash seed; and other workers.
+def otherwise(settings: Settings) -> Settings:
+    """The settings of the second recording: another seed, and so another epoch, order and hash seed; other workers."""
+    return Settings(seed=settings.seed.fork("A/A"), workers=settings.workers + 1)
+
+
+def record(
+    place: Place, settings: Settings, done: Progress, pools: tuple[Pool | None, Pool | None] = (None, None)
+) -> Recording:
+    """A recording made twice (A/A), the second time otherwise. ``pools`` are workers for the one and the other.
 
     Raises:
         NotDeterministicError: the two differ. The message names the field.
     """
-    other = Settings(seed=settings.seed.fork("A/A"), workers=1 if settings.workers > 1 else 2)
-    with runners(settings, place) as runner:
+    with runners(settings, place, pool=pools[0]) as runner:
         first = explore(place, runner, done)
-    with runners(other, place) as runner:
+    with runners(otherwise(settings), place, pool=pools[1]) as runner:
         second = explore(place, runner, done)
     check_same(first, second)
     return first
@@ -171,18 +189,25 @@ def explore_both(old: Place, new: Place, settings: Settings, done: Progress) -> 
     So every program is compared that either can be brought to, and none is new or gone for want of having been tried.
     Both recordings carry the name of the new one.
     """
-    walked: list[dict[Program, Outcome]] = []
-    for place in (old, new):
-        with imported_apart(place.folders), runners(settings, place) as runner:
-            walked.append({each.program: each.outcome for each in explore(place, runner, done)})
-    with imported_apart(new.folders):
-        name = type(load_subject(new.target, new.folders)).name
-    first, second = walked
-    both = []
-    for place, own, others in ((old, first, second), (new, second, first)):
-        with imported_apart(place.folders), runners(settings, place) as runner:
-            subject = load_subject(place.target, place.folders)
-            missing = [program for program in others if program not in own and still_there(subject, program)]
-            outcomes = {**own, **dict(zip(missing, runner.run(missing, done), strict=True))}
-        both.append(Recording(name, [Behaviour(subject=name, program=p, outcome=o) for p, o in outcomes.items()]))
-    return both[0], both[1]
+    # Each has workers of its own, and is imported apart: two versions of a package do not fit into one process.
+    with worker_pool(settings.workers, settings.seed) as older, worker_pool(settings.workers, settings.seed) as newer:
+        sides = [(old, PooledRunner(older, old, settings.seed)), (new, PooledRunner(newer, new, settings.seed))]
+        walked = []
+        for place, runner in sides:
+            with imported_apart(place.folders):
+                walked.append(explore(place, runner, done))
+        name = walked[1].subject
+        recordings = []
+        for (place, runner), own, other in zip(sides, walked, reversed(walked), strict=True):
+            with imported_apart(place.folders):
+                recordings.append(_completed(place, runner, name, own, other, done))
+    return recordings[0], recordings[1]
+
+
+def _completed(place: Place, runner: Runner, name: str, own: Recording, other: Recording, done: Progress) -> Recording:
+    """``own``, and what the subject shows in the programs that only ``other`` has; under ``name``."""
+    subject = load_subject(place.target, place.folders)
+    missing = [each.program for each in other if each.program.text not in own and still_there(subject, each.program)]
+    outcomes = {each.program: each.outcome for each in own}
+    outcomes.update(zip(missing, runner.run(missing, done), strict=True))
+    return Recording(name, [Behaviour(subject=name, program=p, outcome=o) for p, o in outcomes.items()])

@@ -8,6 +8,7 @@ are module attributes, replaced on entry and put back on exit. Code that took su
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 import time
@@ -22,6 +23,9 @@ from simulator.errors import BlockingCallError
 
 if TYPE_CHECKING:
     from simulator.seed import Seed
+
+
+SEED_BYTES = 32
 
 
 class Chance:
@@ -91,9 +95,16 @@ class Virtual:
             self._traveller.shift(self._at - before)  # many times faster than move_to, which sets the time zone again
 
     def _replacements(self) -> list[tuple[Any, str, Callable[..., Any]]]:
-        clock, urandom = self._clock, self._chance.urandom
+        clock, urandom, original = self._clock, self._chance.urandom, random.Random.seed
+
+        def seed(generator: random.Random, a: Any = None, version: int = 2) -> None:
+            original(generator, int.from_bytes(urandom(SEED_BYTES), "big") if a is None else a, version)
+
+        module_wide: random.Random = random.seed.__self__  # type: ignore[attr-defined]  # a bound method
         return [
             (os, "urandom", urandom),
+            (random.Random, "seed", seed),  # a generator without a seed of its own gets one here, not from the system
+            (random, "seed", functools.partial(seed, module_wide)),
             (random, "_urandom", urandom),  # what SystemRandom, and so `secrets`, draws from
             (time, "monotonic", lambda: clock.now_ns / NANOSECONDS),
             (time, "monotonic_ns", lambda: clock.now_ns),

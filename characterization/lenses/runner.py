@@ -94,15 +94,24 @@ class PooledRunner:
 @contextmanager
 def worker_pool(workers: int, seed: Seed) -> Iterator[concurrent.futures.ProcessPoolExecutor]:
     """Worker processes that hash strings by the seed, so that no outcome may depend on the order of a set."""
-    kept = os.environ.get("PYTHONHASHSEED")
-    os.environ["PYTHONHASHSEED"] = str(seed.fork("hash").number % 4_294_967_295)
     context = multiprocessing.get_context("spawn")
     pool = concurrent.futures.ProcessPoolExecutor(max_workers=workers, mp_context=context)
     try:
-        # Processes start with the first work, so the variable has to stand until the pool is done.
+        with _hash_seed(seed):
+            pool.submit(int)  # all processes are started with the first work
         yield pool
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _hash_seed(seed: Seed) -> Iterator[None]:
+    """Let processes that are started meanwhile hash by ``seed``."""
+    kept = os.environ.get("PYTHONHASHSEED")
+    os.environ["PYTHONHASHSEED"] = str(seed.fork("hash").number % 4_294_967_295)
+    try:
+        yield
+    finally:
         if kept is None:
             del os.environ["PYTHONHASHSEED"]
         else:

@@ -79,25 +79,24 @@ class Walk:
     def _growth(self) -> str:
         bounds = type(self.subject).bounds
         values: dict[str, set[str]] = defaultdict(set)
+        words: set[str] = set()
         for behaviour in self.behaviours.values():
             for line in behaviour.outcome.effects:
-                match = _CHANGE.fullmatch(line)
-                if match:
+                if match := _CHANGE.fullmatch(line):
                     values[match["path"]].add(match["value"])
                 came = _CAME.match(line)
-                if came:
-                    values[_general(came["word"])].add(came["word"])
+                if came and (word := _general_word(came["word"])) != came["word"]:
+                    values[word].add(came["word"])
+                    words.add(word)
         path, seen = max(
             values.items(), key=lambda item: (len(item[1]), item[0]), default=("nothing that is seen", set())
         )
         some = ", ".join(sorted(seen, key=lambda value: (len(value), value))[:5])
-        way = (
-            "few" if path in seen or any(value.startswith(path.partition("(*)")[0] + "(") for value in seen) else "cap"
-        )
+        way, field = ("few" if path in words else "cap"), _general(path)
         return (
-            f"{type(self.subject).name} has more than {bounds.states} states, or programs of over {bounds.depth} parts. What "
-            f"grows is {path} ({some}, …: {len(seen)} in all). Say how it is to be taken when states are compared, in the "
-            f'subject:\n    abstractions = [{way}("{_general(path)}", 2)]   # or drop("{_general(path)}"), or Bounds(states=…)'
+            f"{type(self.subject).name} has more than {bounds.states} states, or programs of over {bounds.depth} parts. "
+            f"What grows is {path} ({some}, …: {len(seen)} in all). Say how it is to be taken when states are compared, in "
+            f'the subject:\n    abstractions = [{way}("{field}", 2)]   # or drop("{field}"), or Bounds(states=…)'
         )
 
 
@@ -105,6 +104,11 @@ def _general(path: str) -> str:
     """``path`` with what stands in parentheses left open: ``main(*).relay_count``."""
     word, bracket, rest = path.partition("(")
     return f"{word}(*){rest.partition(')')[2]}" if bracket else path
+
+
+def _general_word(word: str) -> str:
+    """A key's word with what tells it from its like left open: ``job(*)``, or ``job:*`` where it has no parentheses."""
+    return _general(word) if "(" in word else re.sub(r"\d+", "*", word)
 
 
 def sequence(walk: Walk) -> None:
