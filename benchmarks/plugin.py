@@ -4,9 +4,11 @@ Method. `pytest --collect-only` on one trivial test file in an empty folder, wit
 each as a process of its own, in pairs whose order alternates, after one pair that is not counted. Of each pair the
 difference is taken, in wall time and in processor time of the child (which other work on the machine disturbs less).
 The median of the differences is shown with the interval that contains the true median with 95 % confidence, found by
-counting (the sign test's); beside it the difference of the quickest of each, since noise only ever adds. *None measurable* is said where this interval contains zero: then these pairs cannot tell
-the two apart. It is not proof of nothing, so two more things are shown: which modules the plugin brings with it, and how
-long Python itself says that importing them took (`-X importtime`, best of a few).
+counting (the sign test's); beside it the difference of the quickest of each, since noise only ever adds.
+
+*None measurable* is met where this interval contains zero: then these pairs cannot tell the two apart. It is not proof of
+nothing, so two more things are shown: which modules the plugin brings with it, and how long Python itself says that
+importing them took (`-X importtime`, best of a few). A machine that is busy widens the interval: look at it first.
 """
 
 from __future__ import annotations

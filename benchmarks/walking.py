@@ -1,9 +1,9 @@
 """Walking: programs and Redis steps a second of the sequence lens, for each relay subject, in one process.
 
-Method. One round walks every subject once through the sequence lens, each in a new world on fakeredis,
-from the empty world to the last transition; rounds alternate their order. A program is one transition with the prelude that leads
-to it; a step is what the gate counts: one Redis command, MULTI block or script. The best of the rounds is taken, since
-noise only ever adds; the worst is shown beside it.
+Method. One round walks every subject once through the sequence lens, each in a new world on fakeredis, from the empty
+world to the last transition; rounds alternate their order. A program is one transition with the prelude that leads to
+it; a step is what the gate counts: one Redis command, MULTI block or script, those of the preludes included. The best of
+the rounds is taken, since noise only ever adds; the range of all of them is shown beside it.
 """
 
 from __future__ import annotations

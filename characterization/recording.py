@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from characterization.behaviour import Behaviour, Recording
 from characterization.comparing import Change, Comparison, Kind, compare, differences
 from characterization.errors import EndlessStatesError, NotDeterministicError, ProgramError, SubjectError
-from characterization.finding import load_subject
+from characterization.finding import imported_apart, load_subject
 from characterization.lenses.runner import Place, PooledRunner, Progress, Runner, local_runner, worker_pool
 from characterization.lenses.sequence import Walk, sequence
 from characterization.lenses.time import time

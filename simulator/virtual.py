@@ -14,6 +14,7 @@ import random
 import time
 import traceback
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Never
 
 import time_machine
@@ -87,6 +88,13 @@ class Virtual:
         self._travel.stop()
         self._travel = self._traveller = None
         random.setstate(self._random_state)
+
+    def restart(self) -> None:
+        """Begin a new run where the clock stands now, which may be before, at or after where it stood."""
+        if self._traveller is not None:
+            self._traveller.shift(-timedelta(seconds=1))  # only a step back makes `uuid` forget what it made before
+            self._at -= timedelta(seconds=1)
+        self.clock_moved()
 
     def clock_moved(self) -> None:
         """Bring the calendar to where the clock stands."""

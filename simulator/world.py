@@ -84,7 +84,7 @@ class World:
         self._end_tasks()
         self._drop_connections()
         self.clock.restart(self.epoch_ns)
-        self._virtual.clock_moved()
+        self._virtual.restart()
         self.chance.restart(self.seed.fork("chance"))
         self.gate.restart(self.clock.now_ns)
         self.loop.restart()

@@ -1,0 +1,139 @@
+"""fakeredis behind the gate, and what we put right in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fakeredis import FakeServer
+
+from simulator.errors import BackendError
+from simulator.fake import VERSION, FakeBackend, FakeSession
+from simulator.world import World
+
+
+@pytest.fixture
+def backend(world: World) -> FakeBackend:
+    """A backend of its own, at the time of the world."""
+    return FakeBackend()
+
+
+def ask(session: FakeSession, text: str) -> Any:
+    (reply,) = session.execute(tuple(text.encode().split()))
+    return reply
+
+
+def test_it_says_what_it_is(backend: FakeBackend) -> None:
+    assert backend.name.startswith("fakeredis 2.")
+    assert backend.has_clock
+    backend.close()
+
+
+def test_an_emptied_server_is_like_a_new_one(backend: FakeBackend) -> None:
+    session, watcher = backend.open(0, 2), backend.open(1, 3)
+    for text in ("SET a 1 PX 5", "SUBSCRIBE c", "CONFIG SET x y", "CLIENT PAUSE 5", "ACL SETUSER me on >secret"):
+        backend.open(0, 2).execute(tuple(text.encode().split()))
+    ask(session, "SCRIPT LOAD x")
+    ask(session, "SCAN 0")
+    backend.open(0, 2).execute((b"FUNCTION", b"LOAD", b"#!lua name=mine\nredis.register_function('f', function() end)"))
+    ask(watcher, "WATCH a")
+    backend.restart(0)
+    fresh, emptied = vars(FakeServer(version=VERSION)), vars(backend._server)
+    assert set(emptied) - set(fresh) <= {"_rules", "_own", "has_run_scripts"} | {
+        n for n in emptied if n.startswith("_lua_")
+    }
+    unlike = {
+        name
+        for name in fresh
+        if type(fresh[name]) is not type(emptied[name]) or _held(fresh[name]) != _held(emptied[name])
+    }
+    assert unlike == set()
+
+
+def _held(value: Any) -> Any:
+    """What of a server's parts can be compared."""
+    if isinstance(value, (dict, list)):
+        return len(value)
+    if hasattr(value, "as_rules"):
+        return value.as_rules(), len(value.log(100))
+    return value if isinstance(value, (int, float, bytes, str, tuple)) else None
+
+
+def test_a_refusal_by_access_rules_is_forgotten_too(backend: FakeBackend) -> None:
+    session = backend.open(0, 2)
+    ask(session, "ACL SETUSER me on >secret +get ~*")
+    ask(session, "AUTH me secret")
+    assert isinstance(ask(session, "SET a 1"), Exception)
+    backend.restart(0)
+    assert ask(backend.open(0, 2), "ACL USERS") == [b"default"]
+    assert ask(backend.open(0, 2), "ACL LOG") == []
+
+
+def test_a_log_of_refusals_alone_is_forgotten_too(backend: FakeBackend) -> None:
+    ask(backend.open(0, 2), "AUTH me wrong")
+    backend.restart(0)
+    assert ask(backend.open(0, 2), "ACL LOG") == []
+
+
+def test_a_closed_session_is_not_subscribed_and_closing_twice_does_nothing(backend: FakeBackend) -> None:
+    session, other = backend.open(0, 2), backend.open(0, 2)
+    for command in (b"SUBSCRIBE", b"PSUBSCRIBE", b"SSUBSCRIBE"):
+        session.execute((command, b"c"))
+        other.execute((command, b"c"))
+    session.close()
+    session.close()
+    asking = backend.open(0, 2)
+    assert ask(asking, "PUBLISH c x") == 2
+    assert ask(asking, "SPUBLISH c x") == 2
+    assert ask(asking, "PUBSUB CHANNELS") == [b"c"]
+    other.close()
+    assert ask(asking, "PUBSUB CHANNELS") == []
+    assert ask(asking, "PUBSUB NUMPAT") == 0
+
+
+def test_a_message_waits_until_someone_looks(backend: FakeBackend) -> None:
+    session = backend.open(0, 2)
+    ask(session, "SUBSCRIBE c")
+    ask(backend.open(0, 2), "PUBLISH c x")
+    assert session.pushes() == [[b"message", b"c", b"x"]]
+    assert session.pushes() == []
+
+
+def test_a_command_on_which_fakeredis_fails_is_named(backend: FakeBackend) -> None:
+    session = backend.open(0, 2)
+    ask(session, "SET a 1")
+    with pytest.raises(
+        BackendError, match="fakeredis fails on XREAD STREAMS a 0: AttributeError: .* A real server can do it"
+    ):
+        ask(session, "XREAD STREAMS a 0")
+
+
+def test_many_keys_expire_each_in_its_own_millisecond(backend: FakeBackend, world: World) -> None:
+    session = backend.open(0, 2)
+    for number in range(1, 200):
+        ask(session, f"SET k{number} 1 PX {number}")
+    for number in range(1, 200):
+        world.advance(0.001)
+        assert ask(session, f"EXISTS k{number}") == 1
+        assert ask(session, "DBSIZE") == 200 - number
+    world.advance(0.001)
+    assert backend.dump() == {}
+
+
+def test_a_key_that_got_another_time_to_live_does_not_expire_by_the_old_one(backend: FakeBackend, world: World) -> None:
+    session = backend.open(0, 2)
+    ask(session, "SET k 1 PX 5")
+    ask(session, "PEXPIRE k 500")
+    ask(session, "SET gone 1 PX 5")
+    ask(session, "DEL gone")
+    world.advance(0.1)
+    assert ask(session, "DBSIZE") == 1
+    assert backend.dump()[0][b"k"].ttl_ms == 400
+
+
+def test_a_database_that_is_empty_again_is_left_out(backend: FakeBackend) -> None:
+    session = backend.open(4, 2)
+    ask(session, "SET a 1")
+    assert set(backend.dump()) == {4}
+    ask(session, "DEL a")
+    assert backend.dump() == {}
