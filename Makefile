@@ -26,7 +26,7 @@ characterize: .venv/installed
 check: .venv/installed
 	$(BIN)/holdfast check
 
-test: lint types arrows tests
+test: lint types arrows tests check
 
 lint: .venv/installed
 	$(BIN)/ruff check .

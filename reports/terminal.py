@@ -7,6 +7,7 @@ line is wider than 120 columns, except one that is meant to be pasted. Colour on
 from __future__ import annotations
 
 import itertools
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
@@ -82,7 +83,12 @@ def explanation(explanation: Explanation, *, colour: bool = False) -> str:
     lines += labelled("of", [explanation.program.text], indent=2, column=10)
     for part in explanation.parts:
         lines += ["", *_painted(wrapped(part.text, WIDTH), "bold", colour), *_steps(part), *_showed(part.outcome)]
-    return "\n".join([*lines, "", f"again     holdfast replay {explanation.ident}"])
+    return "\n".join([*lines, "", f"again     holdfast replay {pasted(explanation.ident)}"])
+
+
+def pasted(ident: str) -> str:
+    """``ident`` as a shell takes it for one word; an ID as recordings have them needs no quotes."""
+    return shlex.quote(ident) if " " in ident else ident
 
 
 def listing(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> str:
@@ -267,18 +273,23 @@ def _steps(part: ExplainedPart) -> list[str]:
     if not rows:
         return ["  (no command)"]
     lane = max(cell_len(row[0]) for row in rows)
-    command = min(max(cell_len(row[1]) for row in rows), WIDTH - lane - 24)
+    command = max((size for row in rows if (size := cell_len(row[1])) <= _COMMAND_MAX), default=0)
     return [line for row in rows for line in _row(row, lane, command)]
 
 
+_COMMAND_MAX = 64
+
+
 def _row(row: tuple[str, str, str], lane: int, command: int) -> list[str]:
-    """A lane, a command and its reply side by side, each wrapped in its own column."""
-    columns = [wrapped(row[1], command), wrapped(row[2], WIDTH - lane - command - 9)]
-    return [
-        f"  {padded(row[0] if place == 0 else '', lane)}  {padded(sent, command)}"
-        f"  {'->' if place == 0 else '  '} {reply}".rstrip()
-        for place, (sent, reply) in enumerate(itertools.zip_longest(*columns, fillvalue=""))
-    ]
+    """A lane, a command and its reply in one line; where they do not fit, the reply goes on a line of its own."""
+    name, sent, reply = row
+    if cell_len(sent) <= command and cell_len(reply) <= WIDTH - lane - command - 9:
+        return [f"  {padded(name, lane)}  {padded(sent, command)}  -> {reply}".rstrip()]
+    room = WIDTH - lane - 8
+    first, *rest = wrapped(sent, room)
+    indent = " " * (lane + 8)
+    answer = [("-> " if place == 0 else "   ") + line for place, line in enumerate(wrapped(reply, room - 3))]
+    return [f"  {padded(name, lane)}  {first}", *(indent + line for line in (*rest, *answer))]
 
 
 def _rows(step: ExplainedStep) -> list[tuple[str, str, str]]:

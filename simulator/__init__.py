@@ -1,0 +1,20 @@
+"""Worlds in which a service runs, one step at a time.
+
+    clock         time that moves only when told to
+    seed          one number, from which everything random is forked by name
+    virtual       the standard library's time and chance, answered by the clock and the seed
+    loop          an asyncio event loop in virtual time
+    connection    redis-py's asyncio client, unmodified, on the gate
+    gate          where a command waits for its turn
+    backend       what the gate asks of a Redis, whichever it is
+    fake          fakeredis as that Redis, in this process
+    remote        a real server as that Redis
+    server        real servers, started and ended here, their clocks moved
+    contents      everything that a Redis holds
+    events        callbacks, log events and metrics, as they are observed
+    chain         a chain that produces blocks when told to
+    errors        what a world refuses, with what to do
+    world         all of these together
+
+Start with ``world``: what it hands out is all that a service sees.
+"""

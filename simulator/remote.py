@@ -330,20 +330,18 @@ class RemoteBackend:
         options = {**self._address, "db": database, "protocol": protocol}
         kind: type[_Socket] = options.pop("connection_class", Connection)
         options.pop("max_connections", None)
-        socket = kind(
-            **options
-            | {
-                "socket_timeout": ANSWER_WITHIN_S,
-                "parser_class": _Parser3 if protocol == 3 else _Parser2,
-                "driver_info": None,
-                "decode_responses": False,
-                "health_check_interval": 0,  # both would ask for the time, which is a world's
-                "retry": None,
-            }
-        )
+        options |= {
+            "socket_timeout": ANSWER_WITHIN_S,
+            "parser_class": _Parser3 if protocol == 3 else _Parser2,
+            "driver_info": None,
+            "decode_responses": False,
+            "health_check_interval": 0,  # it would ask for the time, which is a world's
+            "retry": None,
+        }
         try:
+            socket = kind(**options)
             socket.connect()  # type: ignore[no-untyped-call]
-        except (RedisError, OSError) as error:
+        except (RedisError, OSError, TypeError) as error:  # the last one: an option that there is not
             raise BackendError(
                 f"no Redis can be used at {self._where}: {error}. Start it, or name another one, or let Holdfast start a "
                 "server of its own"

@@ -98,7 +98,8 @@ def worker_pool(workers: int, seed: Seed) -> Iterator[concurrent.futures.Process
     pool = concurrent.futures.ProcessPoolExecutor(max_workers=workers, mp_context=context)
     try:
         with _hash_seed(seed):
-            pool.submit(int)  # all processes are started with the first work
+            for _ in range(workers):  # a process is started with each work while none is idle
+                pool.submit(int)
         yield pool
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

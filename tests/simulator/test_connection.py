@@ -148,7 +148,7 @@ def test_retries_wait_in_virtual_time(world: World) -> None:
         return await redis.blpop("q", timeout=0)
 
     retry = Retry(ConstantBackoff(10), 2)
-    task = world.perform(work(world.redis(socket_timeout=1, retry=retry, retry_on_timeout=True)))
+    task = world.perform(work(world.redis(socket_timeout=1, retry=retry)))
     assert isinstance(task.exception(), RedisTimeoutError)
     assert world.clock.elapsed == 3 * 1 + 2 * 10
     assert world.gate.blocked == []
@@ -209,9 +209,12 @@ def test_bytes_are_left_alone_when_that_is_asked(world: World) -> None:
 def test_a_command_outside_of_any_task_is_the_worlds_own(world: World) -> None:
     world.gate.trace = []
     connection = world.perform(connection_of(world.redis())).result()
-    world.loop.call_soon(lambda: connection.send_packed_command([(b"PING",)]).send(None) if False else None)
-    with pytest.raises(StopIteration):
-        connection.send_packed_command([(b"PING",)]).send(None)
+
+    def send() -> None:
+        with pytest.raises(StopIteration):
+            connection.send_packed_command([(b"PING",)]).send(None)
+
+    world.loop.call_soon(send)
     world.settle()
     assert world.gate.trace[0].lane == ("world",)
 

@@ -170,12 +170,12 @@ def test_a_server_that_is_gone_is_said_to_be(short_lived: RealServer) -> None:
     with RemoteBackend.on(short_lived) as backend:
         session, idle = backend.open(0, 2), backend.open(0, 2)
         short_lived.stop()
-        with pytest.raises(BackendError, match="does not answer any more: .* Was it stopped"):
+        with pytest.raises(BackendError, match=r"does not answer any more: .* Was it stopped"):
             ask(session, "PING")
         with pytest.raises(BackendError, match="does not answer any more"):
             ask(session, "PING")
         idle.close()
-        with pytest.raises(BackendError, match="no Redis can be used at .* Start it, or name another one"):
+        with pytest.raises(BackendError, match=r"no Redis can be used at .* Start it, or name another one"):
             backend.open(0, 2)
 
 
@@ -254,7 +254,7 @@ def test_what_cannot_be_emptied_is_said(short_lived: RealServer) -> None:
     with redis.Redis(port=short_lived.port) as owner:
         owner.execute_command("ACL", "SETUSER", "weak", "on", ">secret", "~*", "&*", "+@all", "-flushdb")
     backend = RemoteBackend.at(f"redis://weak:secret@127.0.0.1:{short_lived.port}/1")
-    with pytest.raises(BackendError, match="refused FLUSHDB: .* A run begins with it"):
+    with pytest.raises(BackendError, match=r"refused FLUSHDB: .* A run begins with it"):
         backend.restart(0)
     with pytest.raises(BackendError, match="refused FLUSHDB"):
         backend.close()
@@ -269,7 +269,7 @@ def test_a_server_that_says_nothing_of_itself_is_refused(short_lived: RealServer
 
 def test_a_server_that_is_too_old_is_refused(server: RealServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RemoteBackend, "_info", lambda self, section: {"redis_version": "6.0.16"})
-    with pytest.raises(BackendError, match="is redis 6.0.16: 6.2 is the oldest that knows RESET"):
+    with pytest.raises(BackendError, match=r"is redis 6.0.16: 6.2 is the oldest that knows RESET"):
         RemoteBackend.on(server)
 
 

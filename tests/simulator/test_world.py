@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 from typing import Any
@@ -88,7 +89,7 @@ def test_a_deadlock_outside_redis_says_that_nobody_waits_there(world: World) -> 
 
 def test_work_that_waits_for_ever_is_an_error(world: World) -> None:
     async def work() -> None:
-        while True:
+        while True:  # noqa: ASYNC110 - it is meant to
             await asyncio.sleep(1)
 
     with pytest.raises(EndlessError, match=f"{TIMERS_MAX} timers fired, and .*work.* has not ended"):
@@ -97,7 +98,7 @@ def test_work_that_waits_for_ever_is_an_error(world: World) -> None:
 
 def test_a_background_task_that_does_not_sleep_is_an_error(world: World) -> None:
     async def busy() -> None:
-        while True:
+        while True:  # noqa: ASYNC110 - it is meant to
             await asyncio.sleep(0.00001)
 
     world.loop.start(busy(), ("world",))
@@ -119,17 +120,15 @@ def test_a_task_that_swallows_its_cancellation_is_an_error() -> None:
 
     async def stubborn() -> None:
         while not ended:
-            try:
+            with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                pass
 
     world = World(Seed(1))
     urandom = os.urandom
-    with pytest.raises(EndlessError, match=f"stubborn.* goes on although it was cancelled {CANCELLATIONS_MAX} times"):
-        with world:
-            world.loop.start(stubborn(), ("client", 1))
-            world.settle()
+    said = f"stubborn.* goes on although it was cancelled {CANCELLATIONS_MAX} times"
+    with pytest.raises(EndlessError, match=said), world:
+        world.loop.start(stubborn(), ("client", 1))
+        world.settle()
     assert os.urandom is urandom
     ended = True
     with world:
@@ -199,12 +198,11 @@ def test_clients_survive_a_run_and_are_handed_out_in_the_same_order(world: World
 
 
 def test_a_client_with_other_options_takes_the_place_of_the_one_before(world: World) -> None:
-    seen = set()
-    for _ in range(20):
+    for number in range(1, 20):
         world.restart()
-        client = world.redis(retry=Retry(NoBackoff(), 1))
+        client = world.redis(socket_timeout=number, retry=Retry(NoBackoff(), number))
         world.perform(get(client, "a"))
-        seen.add(id(client.connection_pool))
+    assert client.connection_pool.connection_kwargs["socket_timeout"] == 19
     assert len(world._connections) == len(world._clients) == 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -61,6 +62,13 @@ def test_a_name_that_was_recorded_is_enough_from_then_on(project: Path) -> None:
     replayed = holdfast(project, "replay", "theirs.stock: fill apple 1 ; reserve apple")
     assert replayed.returncode == 0, replayed.stderr
     assert "as pinned" in replayed.stdout
+
+
+def test_the_readme_shows_their_subject_as_it_is() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    shown = readme.partition("```python\n")[2].partition("```")[0]
+    lines = [re.sub(r"\s{2,}#.*", "", line) for line in shown.splitlines()]
+    assert lines == (THEIRS / "theirs" / "pinning.py").read_text().splitlines()
 
 
 def test_their_subject_is_thirty_lines() -> None:

@@ -215,6 +215,19 @@ def test_only_the_refactored_one_raises_what_keeps_a_relay_from_being_counted(
     assert bench.take_logs() == ["warning session_not_created", *([] if raises else ["warning relay_not_counted"])]
 
 
+@pytest.mark.parametrize(("revision", "outcome"), both(type(None), SessionNotFoundError))
+def test_a_session_that_cannot_be_created_loses_its_relay_and_only_the_refactored_one_says_so(
+    bench: Bench, revision: Revision, outcome: type
+) -> None:
+    coordinator = bench.coordinator(revision)
+    bench.backend.refuse("EXEC" if revision is AS_IS else "EVAL")
+    counting = bench.world.perform(coordinator.on_relay_processed("s1", 5, *RELAY))
+    assert type(counting.exception()) is outcome
+    lost = ["warning relay_not_counted"] if revision is AS_IS else []
+    assert bench.take_logs() == ["warning session_creation_failed", *lost]
+    assert (bench.stored(), bench.take_callbacks()) == (set(), [])
+
+
 @pytest.mark.parametrize(("revision", "kept"), both((0, 2), (7, 0)))
 def test_only_the_one_as_is_overwrites_a_session_that_another_created(
     bench: Bench, revision: Revision, kept: tuple[int, int]

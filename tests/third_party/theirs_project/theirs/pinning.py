@@ -1,7 +1,3 @@
-"""Their service, pinned with holdfast."""
-
-from typing import ClassVar
-
 from characterization import Subject as Base
 from characterization import World, cap, drop, few, operation, seconds, small
 from engine.stock import Stock
@@ -12,7 +8,7 @@ class Subject(Base):
 
     name = "theirs.stock"
     horizons = (seconds(60),)
-    keys: ClassVar = {"stock:{good}": "stock({good})", "reservation:{id}": "reservation({id})"}
+    keys = {"stock:{good}": "stock({good})", "reservation:{id}": "reservation({id})"}
     abstractions = (cap("stock(*)", 1), few("reservation(*)", 1), drop("reservation(*).since"))
 
     def replica(self, world: World) -> Stock:
