@@ -162,7 +162,8 @@ class ServiceMachine(Machine):
         """Perform ``call``, and have its answer judged."""
         operation = OPERATIONS[call.operation]
         replica = self.replicas[call.replica - 1]
-        task = self.world.perform(operation.function(self.subject, replica, **operation.bind(call)))
+        work: Any = operation.function(self.subject, replica, **operation.bind(call))
+        task: Any = self.world.perform(work)
         how, value = answer_of(task)
         self.model, expected = self.model.step(call)
         assert (str(value) if how == "returned" else type(value).__name__) == expected

@@ -20,7 +20,7 @@ def alternate(competitors: Mapping[str, Callable[[], T]], rounds: int) -> dict[s
     """What each competitor gave in each of ``rounds``: A B, B A, A B, so that no one always goes first."""
     results: dict[str, list[T]] = {name: [] for name in competitors}
     for number in range(rounds):
-        order = list(competitors) if number % 2 == 0 else list(reversed(competitors))
+        order = list(competitors) if number % 2 == 0 else list(reversed(list(competitors)))
         for name in order:
             results[name].append(competitors[name]())
     return results

@@ -1,7 +1,9 @@
 """Plugin: what the pytest plugin costs where it is installed and not used.
 
 Method. `pytest --collect-only` on one trivial test file in an empty folder, with the plugin and with `-p no:holdfast`,
-each as a process of its own, in pairs whose order alternates, after one pair that is not counted. Of each pair the
+each as a process of its own, in pairs whose order alternates, after one pair that is not counted. Bytecode is cached, in
+a folder of this run, as it is where a package was installed: a checkout whose environment forbids writing it would
+compile, and have pytest rewrite, the plugin anew in each process, and that is not what users have. Of each pair the
 difference is taken, in wall time and in processor time of the child (which other work on the machine disturbs less).
 The median of the differences is shown with the interval that contains the true median with 95 % confidence, found by
 counting (the sign test's); beside it the difference of the quickest of each, since noise only ever adds.
@@ -21,7 +23,8 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -48,18 +51,45 @@ class Start:
     processor: float
 
 
-def start(folder: Path, options: Sequence[str]) -> Start:
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A folder with a project of one trivial test, and a place for bytecode beside it."""
+
+    folder: Path
+
+    @property
+    def project(self) -> Path:
+        """Where pytest is run."""
+        return self.folder / "project"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """This process's, but with bytecode kept on the bench."""
+        own = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        return own | {"PYTHONPYCACHEPREFIX": str(self.folder / "bytecode")}
+
+
+@contextmanager
+def set_up() -> Iterator[Bench]:
+    """A bench, for as long as the context lasts."""
+    with tempfile.TemporaryDirectory() as name:
+        bench = Bench(Path(name))
+        bench.project.mkdir()
+        (bench.project / "test_trivial.py").write_text(TRIVIAL, encoding="utf-8")
+        yield bench
+
+
+def start(bench: Bench, options: Sequence[str]) -> Start:
     """Collect the trivial file once."""
+    command = [sys.executable, "-m", "pytest", *PYTEST, *options]
 
     def run() -> float:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pytest", *PYTEST, *options], cwd=folder, stdout=subprocess.DEVNULL
-        )
+        process = subprocess.Popen(command, cwd=bench.project, env=bench.environment, stdout=subprocess.DEVNULL)
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode != 0:
             raise RuntimeError(
-                f"pytest ended with {process.returncode} in an empty folder: its figure would mean nothing"
+                f"pytest ended with {process.returncode} on a trivial test: its figure would mean nothing"
             )
         return used.ru_utime + used.ru_stime
 
@@ -79,35 +109,38 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     return ordered[rank - 1], ordered[-rank]
 
 
-def modules(folder: Path, options: Sequence[str]) -> set[str]:
+def modules(bench: Bench, options: Sequence[str]) -> set[str]:
     """The names of all modules that pytest has imported when it has collected."""
-    command = [sys.executable, "-c", NAMING, *PYTEST, *options]
-    printed = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
+    printed = _run(bench, ["-c", NAMING, *PYTEST, *options]).stdout
     return set(json.loads(printed.splitlines()[-1]))
 
 
-def import_ms(folder: Path) -> float:
+def import_ms(bench: Bench) -> float:
     """How long importing the plugin takes, beneath an imported pytest, with everything that it imports itself."""
-    command = [sys.executable, "-X", "importtime", "-c", "import pytest, characterization.plugin"]
-    report = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stderr
-    found = _IMPORTED.search(report)
+    found = _IMPORTED.search(_run(bench, ["-X", "importtime", "-c", "import pytest, characterization.plugin"]).stderr)
     assert found is not None, "Python reports every import"
     return int(found["microseconds"]) / 1000
 
 
+def _run(bench: Bench, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=bench.project,
+        env=bench.environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+
 def figures() -> list[Figure]:
     """The difference that the plugin makes, and what it imports."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "test_trivial.py").write_text(TRIVIAL, encoding="utf-8")
-        competitors = {
-            "with": functools.partial(start, folder, []),
-            "without": functools.partial(start, folder, WITHOUT),
-        }
+    with set_up() as bench:
+        competitors = {"with": functools.partial(start, bench, []), "without": functools.partial(start, bench, WITHOUT)}
         alternate(competitors, 1)
         starts = alternate(competitors, PAIRS)
-        brought = sorted(modules(folder, []) - modules(folder, WITHOUT))
-        took_ms = min(import_ms(folder) for _ in range(IMPORTS))
+        brought = sorted(modules(bench, []) - modules(bench, WITHOUT))
+        took_ms = min(import_ms(bench) for _ in range(IMPORTS))
     pairs = list(zip(starts["with"], starts["without"], strict=True))
     return [
         _difference("wall time", [(one.wall, other.wall) for one, other in pairs]),

@@ -15,6 +15,8 @@
     deciding        pending results, and their promotion to the baseline
     explaining      one behaviour with every command and reply
     revision        the same subject at another git revision
+    servers         which Redis a subject is looked at on
+    reporting       the way to the reports, which are found by name
     command_line    the command ``holdfast``
     plugin          the same from pytest, a behaviour an item
     errors          what a user can mend, and the exit codes

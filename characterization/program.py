@@ -114,8 +114,8 @@ class Program:
 
     @property
     def mark(self) -> str:
-        """Six hexadecimal digits that stand for the spelling, whatever else is recorded."""
-        return hashlib.blake2b(self.text.encode(), digest_size=3).hexdigest()
+        """Eight hexadecimal digits that stand for the spelling, whatever else is recorded."""
+        return hashlib.blake2b(self.text.encode(), digest_size=4).hexdigest()
 
     def then(self, part: Part) -> Program:
         """This program with one more part."""

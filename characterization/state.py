@@ -93,7 +93,7 @@ class State:
         return kept
 
     def identity(self, abstractions: Sequence[Abstraction]) -> str:
-        """Eight hexadecimal digits that two states share when they are the same but for ``abstractions``."""
+        """Ten hexadecimal digits that two states share when they are the same but for ``abstractions``."""
         chosen = tuple(abstractions)
         if chosen not in self._identities:
             kept = self._few(chosen)
@@ -101,7 +101,7 @@ class State:
                 _abstracted(State(kept).leaves() if len(kept) < len(self._entries) else self.leaves(), chosen)
             )
             text = _renumbered("\n".join(lines))
-            self._identities[chosen] = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+            self._identities[chosen] = hashlib.blake2b(text.encode(), digest_size=5).hexdigest()
         return self._identities[chosen]
 
 

@@ -78,9 +78,8 @@ class _Server(FakeServer):
         if self.acl.as_rules() != self._rules or self.acl.log(-1):
             self.acl = AccessControlList()
         for name in vars(self).keys() - self._own:  # what was put there when it was first needed
-            if not name.startswith(
-                "_lua_"
-            ):  # kept: a Lua interpreter takes long to make, and is tidied for each script
+            # A Lua interpreter is kept: it takes long to make, and is tidied for each script.
+            if not name.startswith("_lua_"):
                 delattr(self, name)
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from simulator.backend import Backend, Command, Reply, Session
-from simulator.errors import EndlessError
+from simulator.errors import BackendError, EndlessError
 
 STEPS_MAX = 10_000
 
@@ -71,7 +71,18 @@ class Client(Protocol):
 class Door:
     """One connection at the gate: what it has sent, its session, and the client behind it."""
 
-    __slots__ = ("_session", "blocked", "client", "database", "gate", "inbox", "number", "protocol", "queueing")
+    __slots__ = (
+        "_session",
+        "blocked",
+        "client",
+        "database",
+        "gate",
+        "inbox",
+        "number",
+        "protocol",
+        "queueing",
+        "watching",
+    )
 
     def __init__(self, gate: Gate, number: int, database: int, protocol: int, client: Client) -> None:
         self.gate = gate
@@ -82,6 +93,7 @@ class Door:
         self.inbox: deque[Request] = deque()
         self.blocked: Request | None = None
         self.queueing = False
+        self.watching = False
         self._session: Session | None = None
 
     @property
@@ -99,7 +111,7 @@ class Door:
         """Drop the connection: replies that are still due are lost, the session ends."""
         self.gate.forget(self)
         self.blocked = None
-        self.queueing = False
+        self.queueing = self.watching = False
         if self._session is not None:
             self._session.close()
             self._session = None
@@ -146,6 +158,7 @@ class Gate:
 
         Raises:
             EndlessError: after ``STEPS_MAX`` steps in one run.
+            BackendError: the backend cannot be used any more, or has no form of the command.
         """
         self.steps += 1
         if self.steps > STEPS_MAX:
@@ -173,13 +186,21 @@ class Gate:
             if not door.queueing and (name in _TIMEOUT_AT or (name in _BLOCK_OPTION and _block_at(command))):
                 return self._block(door, request)
             if name in _TRANSACTION:
-                door.queueing = name == b"MULTI"
+                door.queueing = name == b"MULTI" or (door.queueing and name == b"WATCH")
+                door.watching = name == b"WATCH" or (door.watching and name == b"MULTI")
             if name in _SUBSCRIBING and door not in self.subscribed:
                 self.subscribed.append(door)
             return session.execute(command)
+        door.watching = False
         return [reply for command in request.commands for reply in session.execute(command)]
 
     def _block(self, door: Door, request: Request) -> Sequence[Reply]:
+        if door.watching:
+            words = b" ".join(request.commands[0]).decode(errors="backslashreplace")
+            raise BackendError(
+                f"{words} was sent while keys are watched: the gate tries what may wait inside a transaction, which would "
+                "end the WATCH. Send it before the WATCH, or on another connection"
+            )
         request = Request(lane=request.lane, commands=(_settled(door.session, request.commands[0]),))
         reply = _at_once(door.session, request.commands[0])
         if reply is not None:
@@ -245,7 +266,7 @@ def _timeout(command: Command) -> float:
     return seconds or math.inf
 
 
-_TRANSACTION = {b"MULTI", b"EXEC", b"DISCARD"}
+_TRANSACTION = {b"MULTI", b"EXEC", b"DISCARD", b"WATCH", b"UNWATCH"}
 _SUBSCRIBING = {b"SUBSCRIBE", b"PSUBSCRIBE", b"SSUBSCRIBE"}
 
 

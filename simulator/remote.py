@@ -143,7 +143,7 @@ class RemoteBackend:
         self._idle: dict[tuple[int, int], list[_Socket]] = {}
         self._sessions: set[RemoteSession] = set()
         self._settings: dict[bytes, bytes] = {}
-        self._clock_ms: int | None = None
+        self._clock: tuple[int, int] | None = None
         self._control = self._connect(self._database, 2)
         self.flavour, self._version = self._identity()
 
@@ -224,10 +224,11 @@ class RemoteBackend:
     def set_time(self, now_ns: int) -> None:
         """See ``Backend``; a server counts in milliseconds."""
         now_ms = now_ns // NANOSECONDS_PER_MS
-        if self.has_clock and now_ms != self._clock_ms:
-            assert self._server is not None
-            self._server.set_time(now_ms)
-            self._clock_ms = now_ms
+        server = self._server
+        # Who else moves the clock of this server is noticed by how often it was moved.
+        if server is not None and server.has_clock and self._clock != (now_ms, server.statistics().clock_moves):
+            server.set_time(now_ms)
+            self._clock = (now_ms, server.statistics().clock_moves)
 
     def dump(self) -> Mapping[int, Mapping[bytes, Record]]:
         """See ``Backend``."""

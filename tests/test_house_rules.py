@@ -145,8 +145,9 @@ def undocumented(sources: Mapping[str, str]) -> list[str]:
     """Every public module, class, function and method has a docstring.
 
     Without one may be: a method that overrides, since its contract is where it was first written (the base is in these
-    sources and has the method, or is from elsewhere); and an operation of a subject whose body is one statement, since
-    it hands its arguments on, and its contract is the service's.
+    sources and has the method, or is from elsewhere); a protocol's method that is only `...`, where the protocol's own
+    docstring says it all; and an operation of a subject whose body is one statement, since it hands its arguments on, and
+    its contract is the service's.
     """
     trees = {name: ast.parse(source) for name, source in sources.items()}
     classes = {node.name: node for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
@@ -172,6 +173,8 @@ def _is_told_elsewhere(owner: ast.ClassDef, method: Function, classes: Mapping[s
     decorators = [ast.unparse(each) for each in method.decorator_list]
     if any(each.startswith("operation(") for each in decorators) and len(method.body) == 1:
         return True
+    if any(ast.unparse(each).partition("[")[0] == "Protocol" for each in owner.bases):
+        return ast.unparse(method.body[-1]) == "..." and len(method.body) == 1
     return f"{method.name}.setter" in decorators or _overrides(owner, method.name, classes)
 
 
@@ -233,6 +236,11 @@ def waits(source: str) -> list[str]:
     ]
 
 
+SLEEPING_IS_REFUSED = {
+    "tests/simulator/test_virtual.py": "a world refuses to sleep, and says which line wanted to",
+    "tests/characterization/test_performing.py": "an operation that sleeps is refused",
+}
+
 TEST_RULES: Mapping[Callable[[str], list[str]], tuple[str, ...]] = {
     toothless: (
         "def test_nothing():\n    x = 1",
@@ -279,13 +287,11 @@ def unexplained_dependencies(pyproject: str) -> list[str]:
 
 def lines_saying(text: str, command: str) -> list[str]:
     """The lines of a script or a document on which ``command`` stands as a command."""
-    return [line for line in text.splitlines() if re.match(rf"\W*{re.escape(command)}\b(?!-)", line)]
+    return [line for line in text.splitlines() if re.match(rf"\s*(?:\$ )?{re.escape(command)}(?![\w-])", line)]
 
 
-# A folder at the root of a file system that is somebody's: put together here, so that this file does not match itself.
-_SOMEBODYS = re.compile(
-    r"(?<![\w.~*)}\]-])/(?:" + "|".join(("home", "Users", "root", "work")) + r")/[\w.]|[A-Z]:\\Users\\"
-)
+# A folder at the root of a file system that is somebody's own.
+_SOMEBODYS = re.compile(r"(?<![\w.~*)}\]-])/(?:home|Users|root|work)/[\w.]|[A-Z]:\\Users\\")
 
 
 def paths_of_a_machine(text: str) -> list[str]:
@@ -357,9 +363,20 @@ def test_the_packages_keep_a_rule(rule: Callable[[str], list[str]]) -> None:
     assert broken(rule, python_files(*PACKAGES)) == []
 
 
-@pytest.mark.parametrize("rule", TEST_RULES)
-def test_the_tests_keep_a_rule(rule: Callable[[str], list[str]]) -> None:
-    assert broken(rule, python_files("tests")) == []
+def test_every_test_asserts_something() -> None:
+    assert broken(toothless, python_files("tests")) == []
+
+
+def test_no_test_sleeps() -> None:
+    sources = python_files("tests")
+    assert broken(waits, {name: source for name, source in sources.items() if name not in SLEEPING_IS_REFUSED}) == []
+
+
+@pytest.mark.parametrize("name", SLEEPING_IS_REFUSED)
+def test_who_may_call_sleep_does_so_because_it_is_refused(name: str) -> None:
+    source = (ROOT / name).read_text(encoding="utf-8")
+    assert waits(source)
+    assert "refused" in source
 
 
 def test_a_function_of_exactly_a_screen_is_not_too_long() -> None:
@@ -429,7 +446,8 @@ def test_the_map_at_the_door_names_every_module_and_no_other(door: Path) -> None
         '"""Doc."""\ndef f(): pass',
         '"""Doc."""\nclass A: pass',
         '"""Doc."""\nclass A:\n    """Doc."""\n    def f(self): pass',
-        '"""Doc."""\nclass A(Protocol):\n    """Doc."""\n    def f(self): ...',
+        '"""Doc."""\nclass A(Protocol):\n    """Doc."""\n    def f(self): return 1',
+        '"""Doc."""\nclass A(Protocol):\n    def f(self): ...',
         '"""Doc."""\nclass B:\n    """Doc."""\nclass A(B):\n    """Doc."""\n    def f(self): pass',
         '"""Doc."""\nclass A(Elsewhere):\n    """Doc."""\n    class C:\n        def f(self): pass',
         '"""Doc."""\nclass A:\n    """Doc."""\n    @operation()\n    async def f(self):\n        x = 1\n        y = 2',
@@ -445,7 +463,8 @@ def test_a_missing_docstring_is_noticed(bad: str) -> None:
         "",
         '"""Doc."""\ndef _f(): pass\nclass _A:\n    def f(self): pass',
         '"""Doc."""\ndef f():\n    """Doc."""\n    def nested(): pass',
-        '"""Doc."""\nclass B:\n    """Doc."""\n    def f(self):\n        """Doc."""\nclass A(B):\n    """Doc."""\n    def f(self): 1',
+        '"""Doc."""\nclass B:\n    """Doc."""\n    def f(self): "Doc."\nclass A(B):\n    """Doc."""\n    def f(self): 1',
+        '"""Doc."""\nclass A(Protocol[T]):\n    """Doc."""\n    def f(self): ...',
         '"""Doc."""\nclass A(elsewhere.Base[int]):\n    """Doc."""\n    def f(self): pass',
         '"""Doc."""\nclass A:\n    """Doc."""\n    @operation(x=small(1))\n    async def f(self):\n        await x()',
     ],
@@ -483,9 +502,9 @@ def test_every_dependency_has_a_reason() -> None:
     assert unexplained_dependencies((ROOT / "pyproject.toml").read_text(encoding="utf-8")) == []
 
 
-@pytest.mark.parametrize("text", ["", "# make test", "make tests", "make test-all", "remake test"])
+@pytest.mark.parametrize("text", ["", "# make test", "make tests", "make test-all", "remake test", "run `make test`"])
 def test_a_command_that_is_not_given_is_not_found(text: str) -> None:
-    assert [line for line in lines_saying(text, "make test") if not line.startswith("#")] == []
+    assert lines_saying(text, "make test") == []
 
 
 @pytest.mark.parametrize("command", ["make characterize", "make test"])
@@ -494,8 +513,7 @@ def test_the_readme_gives_both_commands(command: str) -> None:
 
 
 def test_ci_runs_what_the_readme_says() -> None:
-    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    assert [line for line in lines_saying(script, "make test") if not line.lstrip().startswith("#")]
+    assert lines_saying((ROOT / ".ci" / "run").read_text(encoding="utf-8"), "make test")
 
 
 @pytest.mark.parametrize("folder", ["home/me", "Users/me", "root", "work"])

@@ -68,6 +68,7 @@ class Dedup(Subject):
     config = DeduplicatorConfig(local_cache_size=1)
 
     def metrics(self, world: World) -> DeduplicatorMetrics:
+        """Metrics in a registry of their own, which ``world`` watches."""
         registry = CollectorRegistry()
         world.watch(registry)
         return DeduplicatorMetrics.register(registry)

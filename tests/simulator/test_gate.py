@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from simulator.backend import Command, Reply
-from simulator.errors import EndlessError
+from simulator.errors import BackendError, EndlessError
 from simulator.fake import FakeBackend
 from simulator.gate import STEPS_MAX, Door, Gate
 from simulator.world import World
@@ -162,6 +162,29 @@ def test_a_command_that_cannot_wait_is_refused_at_once(gate: Gate) -> None:
     assert "wrong number of arguments" in str(hearer.replies[0])
     knock(gate, "SET a 1")
     take_all(gate)
+
+
+def test_a_command_that_may_wait_is_refused_while_keys_are_watched(gate: Gate) -> None:
+    door, hearer = knock(gate, "WATCH a", "BLPOP q 0")
+    with pytest.raises(BackendError, match="BLPOP q 0 was sent while keys are watched"):
+        take_all(gate)
+    for end in ("UNWATCH", "EXEC", "DISCARD"):
+        door, hearer = knock(gate, "WATCH a", *(["MULTI"] if end != "UNWATCH" else []))
+        take_all(gate)
+        knock(gate, end, door=door, hearer=hearer)
+        take_all(gate)
+        knock(gate, "RPUSH q x")
+        knock(gate, "BLPOP q 0", door=door, hearer=hearer)
+        take_all(gate)
+        assert hearer.replies[-1] == [b"q", b"x"]
+
+
+def test_a_transaction_in_one_flush_ends_a_watch(gate: Gate) -> None:
+    door, hearer = knock(gate, "WATCH a")
+    take_all(gate)
+    knock(gate, "MULTI", "SET b 1", "EXEC", "BLPOP q 1", door=door, hearer=hearer)
+    take_all(gate)
+    assert gate.blocked == [door]
 
 
 def test_what_was_sent_behind_a_command_that_waits_waits_too(gate: Gate) -> None:

@@ -166,6 +166,15 @@ def test_a_clock_is_moved_only_when_it_has_to_be(backend: RemoteBackend, server:
     assert server.statistics().clock_moves == moves + 2
 
 
+def test_a_clock_that_someone_else_moved_is_moved_back(backend: RemoteBackend, server: RealServer) -> None:
+    if not server.has_clock:
+        absent(f"the clock cannot be moved: {server.why_no_clock}")
+    backend.set_time(5_000_000_000)
+    server.set_time(9_000)
+    backend.set_time(5_000_000_000)
+    assert server.time_ms() == 5_000
+
+
 def test_a_server_that_is_gone_is_said_to_be(short_lived: RealServer) -> None:
     with RemoteBackend.on(short_lived) as backend:
         session, idle = backend.open(0, 2), backend.open(0, 2)

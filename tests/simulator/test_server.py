@@ -25,6 +25,7 @@ from simulator.server import (
     find_servers,
     inspect_server,
 )
+from tests.conftest import absent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,13 +42,6 @@ server = RealServer.start(Path(sys.argv[1]))
 print(server.port, server.folder, flush=True)
 sys.stdin.read()
 """
-
-
-def absent(reason: str) -> None:
-    """What a test needs is not there: skipped on a developer's machine, a failure in CI."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @pytest.fixture(

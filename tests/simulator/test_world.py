@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import random
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
@@ -115,6 +116,12 @@ def test_work_that_takes_too_many_steps_is_an_error(world: World) -> None:
         world.perform(work(world.redis()))
 
 
+def leave_running(world: World, work: Coroutine[Any, Any, None]) -> None:
+    with world:
+        world.loop.start(work, ("client", 1))
+        world.settle()
+
+
 def test_a_task_that_swallows_its_cancellation_is_an_error() -> None:
     ended = False
 
@@ -126,9 +133,8 @@ def test_a_task_that_swallows_its_cancellation_is_an_error() -> None:
     world = World(Seed(1))
     urandom = os.urandom
     said = f"stubborn.* goes on although it was cancelled {CANCELLATIONS_MAX} times"
-    with pytest.raises(EndlessError, match=said), world:
-        world.loop.start(stubborn(), ("client", 1))
-        world.settle()
+    with pytest.raises(EndlessError, match=said):
+        leave_running(world, stubborn())
     assert os.urandom is urandom
     ended = True
     with world:

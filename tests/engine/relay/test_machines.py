@@ -33,6 +33,7 @@ from engine.relay.timestamps import parse_timestamp
 from tests.engine.relay.bench import Bench
 from tests.engine.relay.models import CoordinatorModel, DedupModel, DedupProcess, Session, StoreModel
 from tests.engine.relay.samples import INDEX, PREFIX, SUPPLIER, TEN_STATES, main_key, snapshot
+from tests.engine.relay.thoroughness import THOROUGHNESS
 
 WORDS = {
     DeduplicationError: "failed",
@@ -408,7 +409,7 @@ MACHINES = {
 
 @pytest.mark.parametrize("machine", MACHINES.values(), ids=MACHINES)
 def test_no_program_tells_a_service_from_its_model(machine: type[Machine]) -> None:
-    assert run_state_machine_as_test(machine, settings=settings()) is None
+    assert run_state_machine_as_test(machine, settings=THOROUGHNESS) is None
 
 
 # Planted defects.
@@ -521,7 +522,7 @@ DEFECTS = [
 @pytest.mark.parametrize(("machine", "defect", "noticed_in"), DEFECTS, ids=_name)
 def test_a_machine_finds_a_planted_defect(machine: type[Machine], defect: type[Any], noticed_in: str) -> None:
     planted = type(f"Planted{defect.__name__}", (machine,), {"service": defect})
-    hurried = settings(phases=[Phase.generate], max_examples=300, report_multiple_bugs=False)
+    hurried = settings(THOROUGHNESS, phases=[Phase.generate], max_examples=300, report_multiple_bugs=False)
     with pytest.raises(AssertionError) as raised:
         run_state_machine_as_test(planted, settings=hurried)
     assert raised.traceback[-1].name == noticed_in, "it is the defect that was found, and not something else"

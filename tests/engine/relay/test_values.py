@@ -20,6 +20,7 @@ from engine.relay.replies import as_bytes, as_ids
 from engine.relay.session import SessionSnapshot, SessionState, is_failure, is_success, is_terminal
 from engine.relay.timestamps import NEVER, format_timestamp, parse_timestamp
 from tests.engine.relay.samples import CREATED_AT, FINAL_STATES, TEN_STATES, full_snapshot, snapshot
+from tests.engine.relay.thoroughness import THOROUGHNESS
 
 MOMENTS = st.datetimes(timezones=st.just(UTC), min_value=datetime(2, 1, 1), max_value=datetime(9998, 1, 1))  # noqa: DTZ001
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=8)
@@ -88,6 +89,7 @@ def test_a_record_escapes_what_is_unsafe_in_html_and_nothing_else() -> None:
     assert b'"service_id":"\\u003ca\\u0026b\\u003e\\u2028\\u2029\xc3\xa9\\"\\n"' in encoded
 
 
+@THOROUGHNESS
 @given(SNAPSHOTS)
 def test_a_session_survives_its_record(session: SessionSnapshot) -> None:
     assert decode_record(encode_record(session)) == session
@@ -117,6 +119,7 @@ def test_a_bad_record_is_refused(data: bytes) -> None:
 # Hashes.
 
 
+@THOROUGHNESS
 @given(SNAPSHOTS)
 def test_a_session_survives_its_hash(session: SessionSnapshot) -> None:
     stored = {str(name).encode(): _sent(value) for name, value in encode_session(session).items()}
@@ -171,6 +174,7 @@ def test_what_is_no_moment_is_refused(text: str) -> None:
         parse_timestamp(text)
 
 
+@THOROUGHNESS
 @given(MOMENTS)
 def test_a_moment_survives_its_text(moment: datetime) -> None:
     assert parse_timestamp(format_timestamp(moment)) == moment

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from engine.relay.windows import ChainParameters, SessionWindows, next_state
 from tests.engine.relay.samples import TEN_STATES
+from tests.engine.relay.thoroughness import THOROUGHNESS
 
 PARAMETERS = ChainParameters(claim_open_offset=1, claim_close_offset=4, proof_open_offset=0, proof_close_offset=4)
 OFFSETS = st.integers(0, 6)
@@ -40,6 +41,7 @@ def test_where_a_state_moves_at_every_height(state: str) -> None:
     assert [next_state(state, height, windows) for height in HEIGHTS] == TABLE.get(state, [STAYS] * 20)
 
 
+@THOROUGHNESS
 @given(st.integers(-10, 1000), PLACES)
 def test_each_window_is_placed_after_the_one_before(end: int, offsets: ChainParameters) -> None:
     windows = SessionWindows.after(end, offsets)
@@ -49,6 +51,7 @@ def test_each_window_is_placed_after_the_one_before(end: int, offsets: ChainPara
     assert windows.proof_close - windows.proof_open == offsets.proof_close_offset
 
 
+@THOROUGHNESS
 @given(st.sampled_from([*TEN_STATES, "no such state"]), st.integers(-5, 60), st.integers(0, 20), PLACES)
 def test_where_a_state_moves_is_a_total_function_of_height_and_windows(
     state: str, height: int, end: int, offsets: ChainParameters
@@ -73,6 +76,7 @@ def test_where_a_state_moves_is_a_total_function_of_height_and_windows(
     assert moved == expected
 
 
+@THOROUGHNESS
 @given(PLACES)
 def test_a_window_without_heights_is_never_open(offsets: ChainParameters) -> None:
     windows = SessionWindows.after(104, offsets)
