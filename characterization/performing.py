@@ -10,8 +10,8 @@ from typing import Any
 from characterization.errors import ProgramError, SubjectError
 from characterization.outcome import Outcome, answer_text, cost_of, effects, event_text, metrics_moved
 from characterization.program import Call, Move, Part, Program
-from characterization.renaming import Renamer
-from characterization.state import Entry, State, Words, entry_of, plain, scrub
+from characterization.renaming import DRAWN, Renamer
+from characterization.state import Entry, State, Words, entry_of, plain, role_of, scrub
 from characterization.subject import Subject
 from simulator.errors import WorldError
 from simulator.world import World, answer_of
@@ -27,6 +27,7 @@ class Performer:
         self.world = world
         self._operations = type(subject).operations()
         self._words = Words(type(subject).keys)
+        self._roles = (*DRAWN, *map(role_of, type(subject).scrubs))
         self._replicas: list[Any] = []
         self._before: dict[Program, tuple[State, str]] = {}
 
@@ -52,13 +53,14 @@ class Performer:
         self._begin()
         for part in program.prelude.parts:
             self._take(part)
-        before, before_name = self._state_before(program.prelude)
+        early = self._renamer(world.clock.started_ns)
+        before, before_name = self._state_before(program.prelude, early)
         world.take_events()
         metrics = world.metrics()
         cost = copy.copy(world.gate.cost)
         how, value = self._take(program.parts[-1])
         spent = cost_of(cost, world.gate.cost)
-        renamer = self._renamer(world.clock.started_ns)
+        renamer = early.later(world.chance.draws)
         events = [event_text(event, renamer) for event in world.take_events()]
         after = self._look(renamer)
         return Outcome(
@@ -77,11 +79,6 @@ class Performer:
         for part in program.parts:
             self._take(part)
         return self._look(self._renamer(self.world.clock.started_ns))
-
-    def name_after(self, program: Program) -> str:
-        """The name of the state that ``program`` leads to."""
-        state = self.state_after(program)
-        return self._name(state)
 
     def _begin(self) -> None:
         self.world.restart()
@@ -116,10 +113,11 @@ class Performer:
             raise ProgramError(f"`{call.text}`: {type(self.subject).name} runs {len(self._replicas)} replicas")
         return operation.function(self.subject, self._replicas[call.replica - 1], **operation.bind(call))
 
-    def _state_before(self, prelude: Program) -> tuple[State, str]:
-        known = self._before.get(prelude)
+    def _state_before(self, prelude: Program, renamer: Renamer) -> tuple[State, str]:
+        # What is scrubbed differs from run to run, so the state of another run cannot be held against this one's.
+        known = None if type(self.subject).scrubs else self._before.get(prelude)
         if known is None:
-            state = self._look(self._renamer(self.world.clock.started_ns))
+            state = self._look(renamer)
             if len(self._before) >= STATES_KEPT:
                 self._before.clear()
             known = self._before[prelude] = (state, self._name(state))
@@ -133,7 +131,7 @@ class Performer:
         clock = self.world.clock
         if clock.now_ns != clock.started_ns:
             state = self._look(self._renamer(clock.now_ns))
-        return state.identity(type(self.subject).abstractions)
+        return state.identity(type(self.subject).abstractions, self._roles)
 
     def _look(self, renamer: Renamer) -> State:
         entries: dict[str, Entry] = {}

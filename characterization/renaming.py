@@ -17,6 +17,9 @@ NANOSECONDS = 1_000_000_000
 WINDOW_NS = 400 * 86_400 * NANOSECONDS
 """How far from the run's beginning a number may be and still be taken for a moment."""
 
+DRAWN = ("uuid", "token")
+"""The roles under which what was drawn from chance is renamed."""
+
 _UNITS_NS = {10: NANOSECONDS, 13: 1_000_000, 16: 1_000, 19: 1}  # by the number of digits of a moment of this century
 _ISO = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?"
 _MOMENT = re.compile(rf"(?P<iso>{_ISO})|(?<![\w.-])(?P<unix>\d{{10}}(?:\.\d+)?|\d{{13}}|\d{{16}}|\d{{19}})(?![\w.])")
@@ -36,6 +39,12 @@ class Renamer:
         self._origin_ns = origin_ns
         self._draws = {draw: number for number, draw in reversed(list(enumerate(draws, 1)))}
         self._seen: dict[str, str] = {}
+
+    def later(self, draws: Sequence[bytes]) -> Renamer:
+        """A renamer for later in the same run: more was drawn by then, and what was scrubbed before keeps its number."""
+        renamer = Renamer(self._origin_ns, draws)
+        renamer._seen = self._seen
+        return renamer
 
     def text(self, text: str) -> str:
         """``text`` with its moments and identifiers renamed."""

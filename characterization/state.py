@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from characterization.renaming import DRAWN, Renamer
+
 if TYPE_CHECKING:
-    from characterization.renaming import Renamer
     from simulator.backend import Record
 
 
@@ -92,28 +93,33 @@ class State:
                     del kept[word]
         return kept
 
-    def identity(self, abstractions: Sequence[Abstraction]) -> str:
-        """Ten hexadecimal digits that two states share when they are the same but for ``abstractions``."""
+    def identity(self, abstractions: Sequence[Abstraction], roles: Sequence[str] = DRAWN) -> str:
+        """Ten hexadecimal digits that two states share when they are the same but for ``abstractions``.
+
+        What carries a number because it was renamed (``uuid#2``: by one of ``roles``) is numbered as it appears here, since
+        which draw it came from makes no other state.
+        """
         chosen = tuple(abstractions)
         if chosen not in self._identities:
             kept = self._few(chosen)
             lines = sorted(
                 _abstracted(State(kept).leaves() if len(kept) < len(self._entries) else self.leaves(), chosen)
             )
-            text = _renumbered("\n".join(lines))
+            text = _renumbered("\n".join(lines), tuple(roles))
             self._identities[chosen] = hashlib.blake2b(text.encode(), digest_size=5).hexdigest()
         return self._identities[chosen]
 
 
-_DRAWN = re.compile(r"\b(uuid|token)#(\d+)")
-
-
-def _renumbered(text: str) -> str:
-    """``text`` with drawn identifiers numbered as they appear: which draw they came from makes no other state."""
+def _renumbered(text: str, roles: tuple[str, ...]) -> str:
     if "#" not in text:
         return text
     seen: dict[str, str] = {}
-    return _DRAWN.sub(lambda match: seen.setdefault(match[0], f"{match[1]}#{len(seen) + 1}"), text)
+    return _numbered(roles).sub(lambda match: seen.setdefault(match[0], f"{match[1]}#{len(seen) + 1}"), text)
+
+
+@functools.lru_cache(maxsize=64)
+def _numbered(roles: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(rf"\b({'|'.join(map(re.escape, roles))})#\d+")
 
 
 def _abstracted(leaves: Iterator[tuple[str, str]], abstractions: Sequence[Abstraction]) -> Iterator[str]:
@@ -217,12 +223,10 @@ def entry_of(record: Record, renamer: Renamer) -> Entry:
 
 
 def _decoded(raw: bytes, renamer: Renamer) -> Any:
-    if raw[:1] in (b"{", b"["):
-        try:
-            return plain(json.loads(raw), renamer)
-        except ValueError:
-            pass  # it only looked like JSON, and is shown as the text that it is
-    return _field(raw, renamer)
+    try:
+        return plain(json.loads(raw), renamer) if raw[:1] in (b"{", b"[") else _field(raw, renamer)
+    except ValueError:  # it only looked like JSON, and is shown as the text that it is
+        return _field(raw, renamer)
 
 
 def _field(raw: bytes, renamer: Renamer) -> Any:
@@ -287,11 +291,16 @@ def _encodable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
+def role_of(scrub: str) -> str:
+    """What a scrubbed value is called: the last part of the scrub's path."""
+    return re.split(r"[.\]\[ ]", scrub.rstrip("]"))[-1] or "value"
+
+
 def scrub(value: Any, path: str, scrubs: Sequence[str], renamer: Renamer) -> Any:
     """``value`` with every part whose path a scrub names replaced by its role and number."""
     for pattern in scrubs:
         if matches(path, pattern):
-            return renamer.scrubbed(re.split(r"[.\]\[ ]", pattern.rstrip("]"))[-1] or "value", str(value))
+            return renamer.scrubbed(role_of(pattern), str(value))
     if isinstance(value, dict):
         return {key: scrub(part, f"{path}.{key}", scrubs, renamer) for key, part in sorted(value.items())}
     if isinstance(value, list):

@@ -81,7 +81,9 @@ class Door:
         "number",
         "protocol",
         "queueing",
-        "watching",
+        "roams",
+        "subscription",
+        "watched",
     )
 
     def __init__(self, gate: Gate, number: int, database: int, protocol: int, client: Client) -> None:
@@ -93,7 +95,9 @@ class Door:
         self.inbox: deque[Request] = deque()
         self.blocked: Request | None = None
         self.queueing = False
-        self.watching = False
+        self.watched: tuple[bytes, ...] = ()
+        self.roams = False  # it said SELECT: which database its commands are on is not known here
+        self.subscription: Request | None = None  # the last by which it subscribed to something
         self._session: Session | None = None
 
     @property
@@ -110,8 +114,9 @@ class Door:
     def close(self) -> None:
         """Drop the connection: replies that are still due are lost, the session ends."""
         self.gate.forget(self)
-        self.blocked = None
-        self.queueing = self.watching = False
+        self.blocked = self.subscription = None
+        self.queueing = self.roams = False
+        self.watched = ()
         if self._session is not None:
             self._session.close()
             self._session = None
@@ -121,7 +126,9 @@ class Gate:
     """The one place through which commands reach Redis.
 
     ``parked`` is in the order in which the connections parked. ``trace`` is filled only while it is a list: nothing is
-    collected unless a run is being explained.
+    collected unless a run is being explained. ``touched`` are the requests of other connections on which a step has told
+    besides its own: blocked ones that were served or given up, subscriptions that got a message or were dropped. Who
+    asks empties it; ``restart`` does too.
     """
 
     def __init__(self, backend: Backend) -> None:
@@ -132,6 +139,7 @@ class Gate:
         self.cost = Cost()
         self.steps = 0
         self.trace: list[Step] | None = None
+        self.touched: list[Request] = []
         self._doors = 0
 
     def open(self, database: int, protocol: int, client: Client) -> Door:
@@ -180,6 +188,9 @@ class Gate:
 
     def _perform(self, door: Door, request: Request) -> Sequence[Reply]:
         session = door.session
+        for command in request.commands:
+            if command[0].upper() in _REMEMBERED:
+                _remember(door, command)
         if len(request.commands) == 1:
             command = request.commands[0]
             name = command[0].upper()
@@ -187,15 +198,15 @@ class Gate:
                 return self._block(door, request)
             if name in _TRANSACTION:
                 door.queueing = name == b"MULTI" or (door.queueing and name == b"WATCH")
-                door.watching = name == b"WATCH" or (door.watching and name == b"MULTI")
-            if name in _SUBSCRIBING and door not in self.subscribed:
-                self.subscribed.append(door)
+            if name in _SUBSCRIBING:
+                door.subscription = request
+                if door not in self.subscribed:
+                    self.subscribed.append(door)
             return session.execute(command)
-        door.watching = False
         return [reply for command in request.commands for reply in session.execute(command)]
 
     def _block(self, door: Door, request: Request) -> Sequence[Reply]:
-        if door.watching:
+        if door.watched:
             words = b" ".join(request.commands[0]).decode(errors="backslashreplace")
             raise BackendError(
                 f"{words} was sent while keys are watched: the gate tries what may wait inside a transaction, which would "
@@ -214,7 +225,10 @@ class Gate:
         while self.blocked and self._serve_one():  # serving one, as BLMOVE does, may be what an older one waits for
             pass
         for door in self.subscribed:
-            self._hand_out(door, door.take_pushes())
+            messages = door.take_pushes()
+            if messages:
+                self._touch(door.subscription)
+                self._hand_out(door, messages)
 
     def _serve_one(self) -> bool:
         for door in self.blocked:
@@ -228,6 +242,7 @@ class Gate:
     def unblock(self, door: Door, reply: Reply) -> None:
         """Answer a blocked connection: with what it waited for, or with nothing when its time is up."""
         self.blocked.remove(door)
+        self._touch(door.blocked)
         door.blocked = None
         self._hand_out(door, [reply])
         if door.inbox:
@@ -235,10 +250,16 @@ class Gate:
 
     def forget(self, door: Door) -> None:
         """Take a connection out of every list; what it had sent and was not yet served is dropped."""
+        self._touch(door.blocked)
+        self._touch(door.subscription)
         door.inbox.clear()
         for doors in (self.parked, self.blocked, self.subscribed):
             if door in doors:
                 doors.remove(door)
+
+    def _touch(self, request: Request | None) -> None:
+        if request is not None:
+            self.touched.append(request)
 
     def restart(self, now_ns: int) -> None:
         """Begin a new run on an empty Redis. Every connection must have been closed."""
@@ -248,6 +269,7 @@ class Gate:
         self.cost = Cost()
         self.steps = 0
         self.trace = None if self.trace is None else []
+        self.touched = []
 
     def waiting(self) -> list[str]:
         """Who waits for what, for a report of a deadlock."""
@@ -268,6 +290,16 @@ def _timeout(command: Command) -> float:
 
 _TRANSACTION = {b"MULTI", b"EXEC", b"DISCARD", b"WATCH", b"UNWATCH"}
 _SUBSCRIBING = {b"SUBSCRIBE", b"PSUBSCRIBE", b"SSUBSCRIBE"}
+_REMEMBERED = {b"WATCH", b"EXEC", b"DISCARD", b"UNWATCH", b"RESET", b"SELECT"}
+
+
+def _remember(door: Door, command: Command) -> None:
+    """Keep what ``command`` means for later steps of its connection."""
+    name = command[0].upper()
+    if name == b"SELECT":
+        door.roams = True
+    else:
+        door.watched = (*door.watched, *command[1:]) if name == b"WATCH" else ()
 
 
 def _steps(commands: Sequence[Command]) -> list[tuple[Command, ...]]:

@@ -185,7 +185,7 @@ class World:
             due_ns = self.loop.next_timer_ns()
             if due_ns is None:
                 raise DeadlockError(self._who_waits(task))
-            self._move_to(due_ns)
+            self.move_to(due_ns)
         raise EndlessError(f"{TIMERS_MAX} timers fired, and {task.get_coro()!r} has not ended: it waits in a loop")
 
     def settle(self) -> None:
@@ -210,13 +210,14 @@ class World:
             due_ns = self.loop.next_timer_ns()
             if due_ns is None or due_ns > end_ns:
                 break
-            self._move_to(due_ns)
+            self.move_to(due_ns)
         else:
             raise EndlessError(f"{TIMERS_MAX} timers fired within {seconds} s: a background task does not sleep")
-        self._move_to(end_ns)
+        self.move_to(end_ns)
         self.settle()
 
-    def _move_to(self, moment_ns: int) -> None:
+    def move_to(self, moment_ns: int) -> None:
+        """Let it be ``moment_ns``, and make ready what falls due; who calls moves past no timer, and runs what is ready."""
         self.clock.move_to(moment_ns)
         self._virtual.clock_moved()
         self.backend.set_time(self.clock.now_ns)

@@ -16,4 +16,5 @@ class SystemClock:
     """The clock of the machine."""
 
     def now(self) -> datetime:
+        """The present moment, aware, in UTC."""
         return datetime.now(UTC)

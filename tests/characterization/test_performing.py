@@ -69,7 +69,7 @@ def test_the_state_that_a_program_leads_to_has_the_name_that_an_outcome_has() ->
     with World(demo.SEED) as world:
         performer = Performer(demo.Lease(), world)
         text = "acquire a ; clock +9.999s"
-        assert performer.name_after(parse(text)) == performer.perform(parse(text)).after
+        assert performer.perform(parse(f"{text} ; clock +1s")).before == performer.perform(parse(text)).after
         assert performer.state_after(parse(text)).entry("lock(a)").ttl == "0.001s"  # type: ignore[union-attr]
 
 
