@@ -31,7 +31,7 @@ FORMAT = 1
 _HEADER = "holdfast graph"
 _END = "end"
 HALF_WRITTEN = (".new", ".old")  # what folders end in that a writer has not finished with
-_COLUMNS = "program | answer | effects | events | states | kind"
+_COLUMNS = "program | answer | effects | events | states | kinds of state"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,12 +69,12 @@ def _line(behaviour: Behaviour) -> str:
         "; ".join(_escaped(line, "|;") for line in outcome.effects),
         "; ".join(_escaped(line, "|;") for line in outcome.events),
         f"{outcome.before} > {outcome.after}",
-        _escaped(outcome.kind, "|"),
+        " > ".join(_escaped(kind, "|>") for kind in (outcome.kind, outcome.kind_after) if kind),
     ]
     return " | ".join(columns)
 
 
-_ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "|": "\\p", ";": "\\s"}
+_ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "|": "\\p", ";": "\\s", ">": "\\g"}
 _ESCAPED = {escape[1]: char for char, escape in _ESCAPES.items()}
 
 
@@ -140,12 +140,13 @@ def _parse_line(
     line: str, subject: str, costs: Mapping[str, tuple[int, int, int]], path: Path, number: int
 ) -> Behaviour:
     try:
-        program, answer, effects, events, states, kind = line.split(" | ")
+        program, answer, effects, events, states, kinds = line.split(" | ")
         before, after = states.split(" > ")
+        kind, _, kind_after = kinds.partition(" > ")
         spelled = _unescaped(program)
         outcome = Outcome(
             answer=_unescaped(answer), effects=_items(effects), events=_items(events), cost=costs.get(spelled, (0, 0, 0)),
-            before=before, after=after, kind=_unescaped(kind),
+            before=before, after=after, kind=_unescaped(kind), kind_after=_unescaped(kind_after),
         )  # fmt: skip
         return Behaviour(subject=subject, program=parse(spelled), outcome=outcome)
     except (ValueError, KeyError, StopIteration, RuntimeError, HoldfastError) as error:

@@ -131,7 +131,14 @@ def _progress(title: str, total: int | None = None) -> Iterator[Callable[[int], 
         yield lambda count: progress.advance(task, count)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+class _InOrder(click.Group):
+    """Lists commands as they are used: record, check, ..."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(self.commands)
+
+
+@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(package_name="holdfast", message="holdfast %(version)s")
 def holdfast() -> None:
     """Pin down what a stateful, Redis-backed service does today; say tomorrow what has changed.

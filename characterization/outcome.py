@@ -25,7 +25,7 @@ class Outcome:
     ``answer`` is the response: a value as Python spells it, or ``raises Error('…')``. ``effects`` are the differences in
     what is stored and remembered, sorted; ``events`` the callbacks and log events in their order, then the metrics that
     moved. ``cost`` is (commands, round trips, bytes sent). ``before`` and ``after`` name the states; ``kind`` is the
-    state before in the subject's words.
+    state before in the subject's words, ``kind_after`` the state after.
     """
 
     answer: str
@@ -35,6 +35,7 @@ class Outcome:
     before: str
     after: str
     kind: str
+    kind_after: str = ""
 
     @property
     def seen(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:

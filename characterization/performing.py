@@ -71,6 +71,7 @@ class Performer:
             before=before_name,
             after=self._name(after),
             kind=self._asked("kind", before),
+            kind_after=self._asked("kind", after),
         )
 
     def state_after(self, program: Program) -> State:

@@ -156,9 +156,10 @@ def _shortest(recording: Recording) -> dict[str, Program]:
 
 
 def _kinds(recording: Recording) -> dict[str, str]:
-    """The kind of every state from which something was tried, as the shortest program met it."""
+    """The kind of every state that was met, as the shortest program met it."""
     ordered = sorted(recording, key=lambda each: each.program.order, reverse=True)
-    return {each.outcome.before: each.outcome.kind for each in ordered}
+    after = {each.outcome.after: each.outcome.kind_after for each in ordered if each.outcome.kind_after}
+    return after | {each.outcome.before: each.outcome.kind for each in ordered}
 
 
 def _edges(

@@ -9,6 +9,7 @@ import concurrent.futures
 import functools
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -95,7 +96,7 @@ class PooledRunner:
 def worker_pool(workers: int, seed: Seed) -> Iterator[concurrent.futures.ProcessPoolExecutor]:
     """Worker processes that hash strings by the seed, so that no outcome may depend on the order of a set."""
     context = multiprocessing.get_context("spawn")
-    pool = concurrent.futures.ProcessPoolExecutor(max_workers=workers, mp_context=context)
+    pool = concurrent.futures.ProcessPoolExecutor(workers, context, initializer=_end_with_the_parent)
     try:
         with _hash_seed(seed):
             for _ in range(workers):  # a process is started with each work while none is idle
@@ -103,6 +104,18 @@ def worker_pool(workers: int, seed: Seed) -> Iterator[concurrent.futures.Process
         yield pool
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _end_with_the_parent() -> None:
+    """Let a worker process end when the process that started it does, however suddenly: its queue would never tell."""
+    threading.Thread(target=_wait_for_the_end, daemon=True).start()
+
+
+def _wait_for_the_end() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "only workers wait for their parent"
+    parent.join()
+    os._exit(1)
 
 
 @contextmanager

@@ -623,7 +623,7 @@ def test_the_loop_ends_with_its_chain_and_says_so(bench: Bench) -> None:
 class TornChain(Chain[ChainParameters]):
     """Loses its connection after one block."""
 
-    async def blocks(self) -> AsyncIterator[int]:  # type: ignore[override]
+    async def blocks(self) -> AsyncIterator[int]:
         yield 106
         raise ChainRefusedError("connection lost")
 

@@ -93,6 +93,23 @@ class Machine(RuleBasedStateMachine):
         """What a reader should be told of a stored session: what is not written down is empty, zero or unset."""
         return session and self.spelled(snapshot("", **NOTHING)) | session
 
+    def seen(self) -> dict[str, tuple[Any, int | None]]:
+        """All sessions and indexes in Redis, in the model's words."""
+        found: dict[str, tuple[Any, int | None]] = {}
+        for key, record in self.bench.world.dump().get(0, {}).items():
+            name = key.decode()
+            if record.kind == "set":
+                word = "index" if name == INDEX else name.removeprefix(f"{PREFIX}:").replace(":", " ")
+                found[word] = ({member.decode() for member in record.value}, record.ttl_ms)
+            else:
+                session_id = name.removeprefix(main_key(""))
+                stored = self.bench.fields(session_id)
+                stored |= {
+                    moment: self.milliseconds(parse_timestamp(stored[moment])) for moment in MOMENTS & stored.keys()
+                }
+                found[f"main {session_id}"] = (stored, record.ttl_ms)
+        return found
+
 
 class DedupMachine(Machine):
     """Two processes, one Redis."""
@@ -266,23 +283,6 @@ class StoreMachine(Machine):
     def redis_is_as_the_model_has_it(self) -> None:
         assert self.seen() == self.model.redis.everything()
 
-    def seen(self) -> dict[str, tuple[Any, int | None]]:
-        """All of Redis in the model's words."""
-        found: dict[str, tuple[Any, int | None]] = {}
-        for key, record in self.bench.world.dump().get(0, {}).items():
-            name = key.decode()
-            if record.kind == "set":
-                word = "index" if name == INDEX else name.removeprefix(f"{PREFIX}:").replace(":", " ")
-                found[word] = ({member.decode() for member in record.value}, record.ttl_ms)
-            else:
-                session_id = name.removeprefix(main_key(""))
-                stored = self.bench.fields(session_id)
-                stored |= {
-                    moment: self.milliseconds(parse_timestamp(stored[moment])) for moment in MOMENTS & stored.keys()
-                }
-                found[f"main {session_id}"] = (stored, record.ttl_ms)
-        return found
-
 
 class CoordinatorMachine(Machine):
     """A coordinator on its store, and another process that moves sessions beneath it."""
@@ -290,7 +290,6 @@ class CoordinatorMachine(Machine):
     service: ClassVar[type[Any]] = SessionCoordinator
     store_kind: ClassVar[type[Any]] = SessionStore
     refactored: ClassVar[bool] = False
-    seen = StoreMachine.seen
 
     @initialize(known=st.booleans())
     def begin(self, known: bool) -> None:
