@@ -14,6 +14,7 @@
     comparing       what is different between two recordings, in groups of one cause
     deciding        pending results, and their promotion to the baseline
     explaining      one behaviour with every command and reply
+    racing          operations at once: every outcome, and how it came
     revision        the same subject at another git revision
     servers         which Redis a subject is looked at on
     reporting       the way to the reports, which are found by name

@@ -5,14 +5,15 @@ What a command does is done elsewhere; here it is asked for, shown, and turned i
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,15 @@ from characterization.explaining import explain as explain_program
 from characterization.finding import Project, find_project, load_subject
 from characterization.lenses.runner import Place, local_runner
 from characterization.performing import Performer
-from characterization.program import Program, parse
+from characterization.program import Call, Program, parse
+from characterization.racing import Contest
 from characterization.recording import Look, Pool, Settings, explore_both, look_again, otherwise, runners, workers_for
 from characterization.recording import record as record_twice
 from characterization.revision import worktree
 from characterization.servers import RedisChoice, redis_choice
+from characterization.subject import Subject
 from simulator.errors import WorldError
+from simulator.schedule import Schedule
 from simulator.seed import Seed
 from simulator.world import World
 
@@ -163,7 +167,10 @@ def record(subjects: tuple[str, ...], **options: Any) -> int:
     if session.redis != "fake":
         codes = [_record_elsewhere(session, place) for place in places.values()]
     else:
-        with workers_for(session.settings) as first, workers_for(otherwise(session.settings)) as second:
+        shared = [] if session.settings.workers == 1 else [session.settings, otherwise(session.settings)]
+        with ExitStack() as stack:
+            # Not where one recording is made in this process: its virtual time would hold for the pool's threads, too.
+            first, second = [stack.enter_context(workers_for(each)) for each in shared] or (None, None)
             codes = [_record_here(session, name, place, (first, second)) for name, place in places.items()]
     session.answer(session.results)
     return _gravest(codes)
@@ -415,6 +422,66 @@ def _located(session: Session, ident: str) -> tuple[Place, Program, str]:
         f"there is no behaviour called {ident} in {session.baselines.folder}: `holdfast check` and `holdfast graph` show "
         "their names; or spell a program, `holdfast explain 'SUBJECT: save s1 ; get s1'`"
     )
+
+
+@holdfast.command("explore")
+@click.argument("subject")
+@click.argument("calls", nargs=-1, required=True, metavar="CALL CALL...")
+@click.option("--from", "prelude", default="", metavar="PROGRAM", help="What is done first: 'save s1 ; get s1'.")
+@click.option(
+    "--replicas", type=click.IntRange(1), default=1, show_default=True, help="Spread the calls over processes."
+)
+@click.option("--schedule", metavar="SCHEDULE", help="Run this one again, as it was printed: '1 2*2 1'.")
+@_options
+def explore_command(
+    subject: str, calls: tuple[str, ...], prelude: str, replicas: int, schedule: str | None, **options: Any
+) -> int:
+    """Run CALLs at once, in every interleaving: their outcomes, and which of them no order of the same calls explains.
+
+    A CALL is spelled as in a program, `'increment_relay_count s1 5'`, or is the name of an operation: then every
+    call of it is tried.
+    """
+    session = _session(**options)
+    place = session.place(session.target(subject))
+    loaded = load_subject(place.target, place.folders)
+    contests = _contests(loaded, calls, replicas)
+    races = []
+    session.say(f"seed {session.settings.seed.number}, redis {session.redis}")
+    with redis_choice(session.redis) as choice, World(session.settings.seed, choice.backend) as world:
+        performer = Performer(loaded, world, max(replicas, type(loaded).replicas))
+        for contest in (Contest(performer, parse(prelude), each) for each in contests):
+            races.append(contest.explore() if schedule is None else contest.again(_schedule(schedule)))
+            session.say(reporting.terminal().race(races[-1]))
+    session.answer([asdict(race) for race in races])
+    return ExitCode.AS_PINNED
+
+
+def _contests(subject: Subject, spelled: Sequence[str], replicas: int) -> list[list[Call]]:
+    """What to run at once: for each of ``spelled`` the call, or every call of the operation, the n-th on replica n."""
+    if len(spelled) < 2:
+        raise click.UsageError("name two calls or more: `holdfast explore SUBJECT 'get s1' 'save s1'`")
+    choices = [_calls_of(subject, text, place % replicas + 1) for place, text in enumerate(spelled)]
+    return [list(calls) for calls in itertools.product(*choices)]
+
+
+def _calls_of(subject: Subject, text: str, replica: int) -> list[Call]:
+    operations = type(subject).operations()
+    if text in operations and operations[text].arguments:
+        return list(operations[text].calls(replica))
+    (part,) = parse(text).parts or (None,)
+    if not isinstance(part, Call):
+        raise click.UsageError(f"`{text}` is not a call: they are spelled as in a program, 'save s1'")
+    if part.operation not in operations:
+        raise SubjectError(f"{subject.name} has no operation called {part.operation!r}; it has {', '.join(operations)}")
+    operations[part.operation].bind(part)
+    return [replace(part, replica=max(part.replica, replica))]
+
+
+def _schedule(text: str) -> Schedule:
+    try:
+        return Schedule.parse(text)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
 
 
 @holdfast.command()

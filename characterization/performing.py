@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from characterization.errors import ProgramError, SubjectError
@@ -14,16 +16,36 @@ from characterization.renaming import DRAWN, Renamer
 from characterization.state import Entry, State, Words, entry_of, plain, role_of, scrub
 from characterization.subject import Subject
 from simulator.errors import WorldError
+from simulator.race import Client, race
+from simulator.schedule import Scheduler
 from simulator.world import World, answer_of
 
 STATES_KEPT = 4096
 
 
-class Performer:
-    """Runs programs of one subject in one world, which must have been entered."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encounter:
+    """What one run of operations at once showed: each client's answer, the states before and after, what was heard.
 
-    def __init__(self, subject: Subject, world: World) -> None:
+    ``steps_before`` counts the steps of the prelude.
+    """
+
+    answers: tuple[str, ...]
+    before: State
+    after: State
+    events: tuple[str, ...]
+    steps_before: int
+
+
+class Performer:
+    """Runs programs of one subject in one world, which must have been entered.
+
+    ``replicas`` is how many processes there are, where that is not for the subject to say.
+    """
+
+    def __init__(self, subject: Subject, world: World, replicas: int | None = None) -> None:
         self.subject = subject
+        self._count = replicas or type(subject).replicas
         self.world = world
         self._operations = type(subject).operations()
         self._words = Words(type(subject).keys)
@@ -74,6 +96,43 @@ class Performer:
             kind_after=self._asked("kind", after),
         )
 
+    def meet(self, prelude: Program, calls: Sequence[Call], scheduler: Scheduler) -> Encounter:
+        """Run ``calls`` at once, a client each, from the state that ``prelude`` leads to, as ``scheduler`` chooses."""
+
+        def at_once() -> list[tuple[str, Any]]:
+            clients = [Client(functools.partial(self._coroutine, call), call.replica) for call in calls]
+            return list(race(self.world, clients, scheduler).answers)
+
+        return self._encounter(prelude, at_once)
+
+    def meet_in_order(self, prelude: Program, calls: Sequence[Call], order: Sequence[int]) -> Encounter:
+        """Run the same one after another, in ``order``; the answers are in the order of ``calls``."""
+
+        def in_order() -> list[tuple[str, Any]]:
+            answers = {place: self._take(calls[place]) for place in order}
+            return [answers[place] for place in range(len(calls))]
+
+        return self._encounter(prelude, in_order)
+
+    def _encounter(self, prelude: Program, work: Callable[[], list[tuple[str, Any]]]) -> Encounter:
+        world = self.world
+        self._begin()
+        for part in prelude.parts:
+            self._take(part, ("replica", part.replica if isinstance(part, Call) else 0))
+        steps_before = world.gate.steps
+        early = self._renamer(world.clock.started_ns)
+        before = self._look(early)
+        world.take_events()
+        metrics = world.metrics()
+        answers = work()
+        late = early.later(world.chance.draws)
+        events = [event_text(event, late) for event in world.take_events()]
+        return Encounter(
+            answers=tuple(answer_text(how, value, late) for how, value in answers),
+            before=before, after=self._look(late), steps_before=steps_before,
+            events=(*events, *metrics_moved(metrics, world.metrics())),
+        )  # fmt: skip
+
     def state_after(self, program: Program) -> State:
         """The state that ``program`` leads to."""
         self._begin()
@@ -83,7 +142,7 @@ class Performer:
 
     def _begin(self) -> None:
         self.world.restart()
-        self._replicas = [self._start_replica(number) for number in range(1, type(self.subject).replicas + 1)]
+        self._replicas = [self._start_replica(number) for number in range(1, self._count + 1)]
 
     def _start_replica(self, number: int) -> Any:
         try:
@@ -99,11 +158,11 @@ class Performer:
                 "process of the service from what the world hands out."
             ) from error
 
-    def _take(self, part: Part) -> tuple[str, Any]:
+    def _take(self, part: Part, lane: tuple[object, ...] = ("client", 1)) -> tuple[str, Any]:
         if isinstance(part, Move):
             self.world.advance(part.seconds)
             return "returned", None
-        return answer_of(self.world.perform(self._coroutine(part)))
+        return answer_of(self.world.perform(self._coroutine(part), lane))
 
     def _coroutine(self, call: Call) -> Any:
         operation = self._operations.get(call.operation)

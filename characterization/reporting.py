@@ -13,6 +13,7 @@ from characterization.behaviour import Recording
 from characterization.comparing import Comparison
 from characterization.errors import HoldfastError
 from characterization.explaining import Explanation
+from characterization.racing import Race
 
 GROUP = "holdfast.reports"
 
@@ -25,6 +26,9 @@ class TerminalReport(Protocol):
 
     def recording(self, recording: Recording) -> str:
         """What was seen of one subject, on one screen."""
+
+    def race(self, race: Race) -> str:
+        """Operations at once: each outcome, and for those that no order explains how it came."""
 
     def explanation(self, explanation: Explanation) -> str:
         """One behaviour, a row for each step."""

@@ -3,6 +3,7 @@
     words      lines that fit a screen: widths, wrapping, tables, numbers with their nouns
     eliding    two long values side by side: only where they differ
     facts      what is surprising about a recording, as far as it can be computed soundly
+    racing     operations at once, a lane for each client
     terminal   comparisons, recordings and explanations as plain text
     states     a recording as states, numbered, and the transitions between them; what was added and removed
     layout     where the boxes and lines of a graph go: layers from left to right

@@ -17,6 +17,8 @@ from characterization.behaviour import Behaviour, Recording
 from characterization.comparing import GROUPS_MAX, Change, Comparison, Difference, Group, Kind
 from characterization.explaining import ExplainedPart, ExplainedStep, Explanation
 from characterization.outcome import Outcome
+from characterization.racing import Race
+from reports import racing
 from reports.eliding import LONGEST, apart, cut
 from reports.facts import facts, summary
 from reports.words import WIDTH, clipped, labelled, listed, number, padded, shown, table, wrapped
@@ -84,6 +86,11 @@ def explanation(explanation: Explanation, *, colour: bool = False) -> str:
     for part in explanation.parts:
         lines += ["", *_painted(wrapped(part.text, WIDTH), "bold", colour), *_steps(part), *_showed(part.outcome)]
     return "\n".join([*lines, "", f"again     holdfast replay {pasted(explanation.ident)}"])
+
+
+def race(race: Race) -> str:
+    """Operations at once: each outcome, and for those that no order explains a lane for each client."""
+    return racing.text(race)
 
 
 def pasted(ident: str) -> str:
