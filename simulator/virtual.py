@@ -13,6 +13,7 @@ import os
 import random
 import time
 import traceback
+import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Never
@@ -25,6 +26,9 @@ from simulator.errors import BlockingCallError
 if TYPE_CHECKING:
     from simulator.seed import Seed
 
+
+NODE = 0x02_00_00_00_00_01
+"""The network address of every world's machine: one that nobody administers."""
 
 SEED_BYTES = 32
 
@@ -119,6 +123,7 @@ class Virtual:
             (time, "perf_counter", lambda: clock.now_ns / NANOSECONDS),
             (time, "perf_counter_ns", lambda: clock.now_ns),
             (time, "sleep", refuse_to_block),
+            (uuid, "getnode", lambda: NODE),  # or a uuid1 would name the machine
         ]
 
 

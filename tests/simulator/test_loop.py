@@ -279,4 +279,5 @@ def test_a_refusal_that_the_service_swallows_is_seen_all_the_same(world: World) 
 
 
 def test_open_generators_end_with_their_tasks(world: World) -> None:
-    world.perform(world.loop.shutdown_asyncgens())
+    assert world.perform(world.loop.shutdown_asyncgens()).done()
+    assert world.loop.failures == []

@@ -284,4 +284,6 @@ def test_a_server_that_is_too_old_is_refused(server: RealServer, monkeypatch: py
 
 def test_a_server_without_functions_will_do(backend: RemoteBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RemoteBackend, "_flush", lambda self: [(b"FLUSHALL",), (b"FUNCTION", b"NOSUCH")])
+    ask(backend.open(0, 2), "SET a 1")
     backend.restart(0)
+    assert backend.dump() == {}

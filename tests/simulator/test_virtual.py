@@ -24,6 +24,7 @@ REPLACED = [
     (random, "_urandom"),
     (random, "seed"),
     (random.Random, "seed"),
+    (uuid, "getnode"),
     *((time, name) for name in ("monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "sleep")),
 ]
 
@@ -143,6 +144,15 @@ def test_an_identifier_can_be_recognised_by_what_was_drawn_for_it() -> None:
     with World(Seed(1)) as world:
         token = secrets.token_bytes(16)
         assert world.chance.draws == [token]
+
+
+def test_an_identifier_made_of_time_and_place_names_the_world_and_not_the_machine() -> None:
+    with World(Seed(1)) as world:
+        first, second = uuid.uuid1(), uuid.uuid1()
+        world.restart()
+        assert (uuid.uuid1(), uuid.uuid1()) == (first, second)
+    assert first != second
+    assert first.node == second.node == 0x02_00_00_00_00_01
 
 
 def test_sleeping_is_refused_with_the_line_that_slept() -> None:
