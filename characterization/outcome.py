@@ -56,7 +56,7 @@ def effects(before: State, after: State) -> tuple[str, ...]:
 
 
 def _entry_effects(word: str, old: Entry | None, new: Entry | None) -> Iterator[str]:
-    if old == new:
+    if old == new and repr(old) == repr(new):  # True is equal to 1, and not the same
         return
     if new is None:
         yield f"- {word}"

@@ -23,7 +23,8 @@ def worktree(folder: Path, revision: str) -> Iterator[Path]:
         HoldfastError: ``folder`` is in no repository, there is no such revision, or git is not installed.
     """
     inside = _git(folder, "rev-parse", "--show-prefix").decode().strip()
-    packed = _git(folder, "archive", "--format=tar", f"{_commit(folder, revision)}:{inside}")
+    top = Path(_git(folder, "rev-parse", "--show-toplevel").decode().rstrip("\n"))  # a part is only packed from there
+    packed = _git(top, "archive", "--format=tar", f"{_commit(folder, revision)}:{inside}")
     with tempfile.TemporaryDirectory(prefix="holdfast-") as name:
         with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
             archive.extractall(name, filter="data")

@@ -71,7 +71,7 @@ class State:
         return entry.value if entry is not None else None
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, State) and self._entries == other._entries
+        return isinstance(other, State) and list(self.leaves()) == list(other.leaves())
 
     def __hash__(self) -> int:
         return hash(self.identity(()))

@@ -43,7 +43,7 @@ SHRINKING_RUNS_MAX = 500
 
 
 class NothingSeenError(WorldError):
-    """A run took no step at the gate: whatever it does, its schedules cannot be explored."""
+    """No step of a run came to the gate: whatever it does, its schedules cannot be explored."""
 
 
 class PrunedError(Exception):
@@ -93,7 +93,7 @@ class Search(Generic[T]):
     """Runs, one after another, of what ``paths`` leads to: iterate over it once.
 
     Raises, while iterating:
-        NothingSeenError: a run took no step at the gate.
+        NothingSeenError: no step of a run came to the gate.
         DivergedError: a run differs from an earlier one although the choices were the same.
     """
 
@@ -146,9 +146,9 @@ class Search(Generic[T]):
 
 def _seen(run: Run[T], recorded: Recorded) -> Seen[T]:
     value = run(recorded)
-    if not recorded.steps:
+    if not recorded.at_the_gate:
         raise NothingSeenError(
-            "the run took no step at the gate, so there is nothing to put in order: does it use the world's client?"
+            "no step of the run came to the gate, so there is nothing to put in order: does it use the world's client?"
         )
     return Seen(value, recorded.schedule)
 
@@ -272,10 +272,15 @@ class Tree:
         }
 
     def _note_dropped(self, turns: Sequence[Turn]) -> None:
-        """The step before took away some that waited beside it: each of them is to be tried in its place."""
+        """The step before took away some that waited beside it: each of them is to be tried in its place.
+
+        Even one that sleeps: it will not be taken later in this run, where its races with others would be found.
+        """
         for turn in self._offered:
             if turn not in turns:
-                self._nodes[self._depth - 1].backtrack.add(turn.lane)
+                node = self._nodes[self._depth - 1]
+                node.backtrack.add(turn.lane)
+                node.sleep.pop(turn.lane, None)
 
     def took(self, turn: Turn) -> None:
         """See ``Scheduler``."""
@@ -451,7 +456,7 @@ def sample(run: Run[T], seed: Seed, outcome: Callable[[T], Hashable], *, runs_ma
     The first run is first come, first served: it measures the horizon of PCT and the weights of SURW.
 
     Raises:
-        NothingSeenError: a run took no step at the gate.
+        NothingSeenError: no step of a run came to the gate.
     """
     counted = _Counted()
     seen = _seen(run, Recorded(counted))

@@ -126,9 +126,9 @@ class Gate:
     """The one place through which commands reach Redis.
 
     ``parked`` is in the order in which the connections parked. ``trace`` is filled only while it is a list: nothing is
-    collected unless a run is being explained. ``touched`` are the requests of other connections on which a step has told
-    besides its own: blocked ones that were served or given up, subscriptions that got a message or were dropped. Who
-    asks empties it; ``restart`` does too.
+    collected unless a run is being explained. ``touched`` are requests of other connections on which steps have
+    told: blocked ones that were served or given up, subscriptions that got a message or were dropped; each with its
+    database, where that is known. Who asks empties it; ``restart`` does too.
     """
 
     def __init__(self, backend: Backend) -> None:
@@ -139,7 +139,7 @@ class Gate:
         self.cost = Cost()
         self.steps = 0
         self.trace: list[Step] | None = None
-        self.touched: list[Request] = []
+        self.touched: list[tuple[int | None, Request]] = []
         self._doors = 0
 
     def open(self, database: int, protocol: int, client: Client) -> Door:
@@ -227,7 +227,7 @@ class Gate:
         for door in self.subscribed:
             messages = door.take_pushes()
             if messages:
-                self._touch(door.subscription)
+                self._touch(door, door.subscription)
                 self._hand_out(door, messages)
 
     def _serve_one(self) -> bool:
@@ -242,7 +242,7 @@ class Gate:
     def unblock(self, door: Door, reply: Reply) -> None:
         """Answer a blocked connection: with what it waited for, or with nothing when its time is up."""
         self.blocked.remove(door)
-        self._touch(door.blocked)
+        self._touch(door, door.blocked)
         door.blocked = None
         self._hand_out(door, [reply])
         if door.inbox:
@@ -250,16 +250,16 @@ class Gate:
 
     def forget(self, door: Door) -> None:
         """Take a connection out of every list; what it had sent and was not yet served is dropped."""
-        self._touch(door.blocked)
-        self._touch(door.subscription)
+        self._touch(door, door.blocked)
+        self._touch(door, door.subscription)
         door.inbox.clear()
         for doors in (self.parked, self.blocked, self.subscribed):
             if door in doors:
                 doors.remove(door)
 
-    def _touch(self, request: Request | None) -> None:
+    def _touch(self, door: Door, request: Request | None) -> None:
         if request is not None:
-            self.touched.append(request)
+            self.touched.append((None if door.roams else door.database, request))
 
     def restart(self, now_ns: int) -> None:
         """Begin a new run on an empty Redis. Every connection must have been closed."""

@@ -6,12 +6,12 @@ programs that race with time, the clock is one who waits, too.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from simulator.clock import NANOSECONDS
 from simulator.errors import DeadlockError, EndlessError
 from simulator.footprint import EVERYTHING, NOTHING, Footprint, footprint_of
 from simulator.gate import STEPS_MAX, Door, Request
@@ -25,14 +25,14 @@ TIMER = "timer"
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Work that is done beside that of others, on one replica of the service."""
+    """Work that is done beside that of others, on one replica of the service, which are numbered from 1."""
 
     work: Callable[[], Coroutine[Any, Any, Any]]
     replica: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Race:
+class Raced:
     """What came of a run: the clients' answers (see ``answer_of``), the schedule, and its steps as they turned out."""
 
     answers: tuple[tuple[str, Any], ...]
@@ -47,71 +47,189 @@ def race(
     *,
     moves: Sequence[float] = (),
     timers_race: bool = False,
-) -> Race:
-    """Run ``clients`` at once, number n in the lane ``("client", n)``, until all have answered and nobody waits at the gate.
+) -> Raced:
+    """Run ``clients`` at once, number n in lane ``("client", n)``, until all have answered and nobody waits at the gate.
 
-    A client whose replica is also another's, or has work in the background, begins by a step of its own, since they
-    share memory; the others have begun already. ``moves`` are seconds by which the clock moves at some time, each in a
-    step. With ``timers_race`` the next timer may also come early, that is, before steps that wait.
+    A client whose replica has another client, or work in the background, begins with a step of its own, since they
+    share memory; the others have begun already. Work of a replica is known by its lane, ``("replica", n)``; work in
+    other lanes is taken to conflict with everything. ``moves`` are seconds by which the clock moves, each in a step at
+    some time before the last answer. With ``timers_race`` the next timer may also come before steps that wait.
 
     Raises:
         DeadlockError: a client waits for something that cannot come.
-        EndlessError: more steps or timers than a run may have.
+        EndlessError: there were more steps or timers than a run may have.
     """
-    return _Runner(world, clients, moves, timers_race=timers_race).run(scheduler)
+    return _Race(world, clients, moves, timers_race=timers_race).run(scheduler)
 
 
-class _Runner:
+class _Race:
     def __init__(self, world: World, clients: Sequence[Client], moves: Sequence[float], *, timers_race: bool) -> None:
         self._world = world
         self._clients = clients
-        self._moves = list(moves)
+        self._moves = list(reversed(moves))
         self._timers_race = timers_race
         self._tasks: list[LaneTask[Any] | None] = [None] * len(clients)
         self._steps: list[Turn] = []
-        self._known: dict[int, tuple[Request, Turn]] = {}
-        self._others: dict[str, Turn] = {}
+        self._known: dict[int, tuple[Request, Turn]] = {}  # by connection: what waits there, since it began to wait
+        self._beside: dict[str, Turn] = {}  # by lane: what waits elsewhere than at the gate
 
-    def run(self, scheduler: Scheduler) -> Race:
-        world = self._world
+    def run(self, scheduler: Scheduler) -> Raced:
         shared = self._shared_replicas()
-        for number, client in enumerate(self._clients):
+        for number, client in enumerate(self._clients, 1):
             if client.replica not in shared:
                 self._start(number)
-        world.gate.touched.clear()
+        self._world.gate.touched.clear()
         for _ in range(STEPS_MAX + TIMERS_MAX):
             turns = self._turns()
             if not turns:
                 return self._ended()
-            turn = turns[scheduler.choose(turns)]
-            self._take(turn, turns.index(turn))
-            scheduler.took(self._steps[-1])
-        raise EndlessError(f"{STEPS_MAX + TIMERS_MAX} steps were taken and timers fired, and the clients have not ended")
+            index = scheduler.choose(turns)
+            turn = self._take(turns[index], index)
+            self._steps.append(turn)
+            scheduler.took(turn)
+        raise EndlessError(f"the clients have not ended after {STEPS_MAX + TIMERS_MAX} steps and timers")
 
-    def _shared_replicas(self) -> set[int]:
-        """Those with more than one client, or with other work."""
-        count = Counter(client.replica for client in self._clients)
-        count.update(_replica(task.lane, ()) for task in self._world.loop.tasks if not task.done())
-        return {replica for replica, users in count.items() if users > 1}
+    def _shared_replicas(self) -> set[int | None]:
+        """Those with more than one client, or with other work beside one."""
+        users = Counter[int | None](client.replica for client in self._clients)
+        for task in self._world.loop.tasks:
+            if not task.done():
+                assert task.lane[0] != "client", f"{task!r} is in a lane of the clients that are about to start"
+                users[self._replica_of(task.lane)] += 1
+        return {replica for replica, count in users.items() if count > 1}
 
-    def _start(self, number: int) -> None:
-        self._tasks[number] = self._world.loop.start(self._clients[number].work(), ("client", number + 1))
-        self._world.loop.run_ready()
+    def _replica_of(self, lane: tuple[object, ...]) -> int | None:
+        kind, number = lane[0], lane[1] if len(lane) > 1 else None
+        if not isinstance(number, int):
+            return None
+        if kind == "client" and number <= len(self._clients):
+            return self._clients[number - 1].replica
+        return number if kind == "replica" else None
+
+    def _ended(self) -> Raced:
+        late = [task for task in self._tasks if task is not None and not task.done()]
+        if late:
+            raise DeadlockError(self._world.who_waits(late))
+        answers = tuple([answer_of(task) for task in self._tasks if task is not None])
+        schedule = Schedule(tuple([turn.lane for turn in self._steps]))
+        return Raced(answers=answers, schedule=schedule, steps=tuple(self._steps))
 
     # Who may go.
 
     def _turns(self) -> list[Turn]:
         turns = self._at_the_gate()
-        waiting: dict[str, Turn] = {}
-        for number, task in enumerate(self._tasks):
+        before, self._beside = self._beside, {}
+        for number, task in enumerate(self._tasks, 1):
             if task is None:
-                self._offer(waiting, lane_name(("client", number + 1)), self._clients[number].replica)
-        if any(task is None or not task.done() for task in self._tasks):
+                self._offer(lane_name(("client", number)), before, self._clients[number - 1].replica)
+        idle = not turns and not self._beside
+        if (idle or self._moves or self._timers_race) and self._unanswered():
             if self._moves:
-                self._offer(waiting, CLOCK)
-            idle = not turns and not (waiting.keys() - {CLOCK})
+                self._offer(CLOCK, before)
             if (idle or self._timers_race) and self._world.loop.next_timer_ns() is not None:
-                self._offer(waiting, TIMER)
-        self._others = waiting
-        turns.extend(waiting.values())
+                self._offer(TIMER, before)
+        turns.extend(self._beside.values())
         return turns
+
+    def _unanswered(self) -> bool:
+        return any(task is None or not task.done() for task in self._tasks)
+
+    def _offer(self, lane: str, before: dict[str, Turn], replica: int | None = None) -> None:
+        turn = before.get(lane)
+        if turn is None:
+            turn = Turn(
+                lane=lane,
+                replicas=frozenset() if replica is None else frozenset([replica]),
+                footprint=EVERYTHING if replica is None else NOTHING,
+                born=len(self._steps),
+                forced=lane == TIMER and not self._timers_race,
+            )
+        self._beside[lane] = turn
+
+    def _at_the_gate(self) -> list[Turn]:
+        """One turn for each connection that is parked, in that order."""
+        before, self._known = self._known, {}
+        doors, new = self._world.gate.parked, []
+        for door in doors:
+            known = before.get(door.number)
+            if known is not None and known[0] is door.inbox[0]:
+                self._known[door.number] = known
+            else:
+                new.append(door)
+        lanes = {turn.lane for _, turn in self._known.values()} if new else set()
+        for door in new:
+            turn = self._new_turn(door, lanes)
+            self._known[door.number] = (door.inbox[0], turn)
+            lanes.add(turn.lane)
+        return [self._known[door.number][1] for door in doors]
+
+    def _new_turn(self, door: Door, lanes: set[str]) -> Turn:
+        """What waits at ``door``. A lane that waits there with several connections has a name for each."""
+        request = door.inbox[0]
+        name = first = lane_name(request.lane)
+        more = 0
+        while name in lanes:
+            more += 1
+            name = f"{first}#{more}"
+        replica = self._replica_of(request.lane)
+        known = replica is not None and not door.roams
+        return Turn(
+            lane=name,
+            replicas=frozenset() if replica is None else frozenset([replica]),
+            footprint=footprint_of(request.commands, door.database, door.watched) if known else EVERYTHING,
+            born=len(self._steps),
+            commands=request.commands,
+        )
+
+    # What happens.
+
+    def _take(self, turn: Turn, index: int) -> Turn:
+        """Let it happen; returns the step with what it touched in fact."""
+        world = self._world
+        if index < len(world.gate.parked):
+            world.gate.step(index)
+            world.loop.run_ready()
+        else:
+            del self._beside[turn.lane]
+            self._take_beside(turn.lane)
+        if world.gate.touched:
+            for database, request in world.gate.touched:
+                turn = turn.touching(*self._touched(database, request))
+            world.gate.touched.clear()
+        return turn
+
+    def _take_beside(self, lane: str) -> None:
+        world = self._world
+        if lane == CLOCK:
+            self._move(world.clock.now_ns + round(self._moves.pop() * NANOSECONDS))
+        elif lane == TIMER:
+            due_ns = world.loop.next_timer_ns()
+            assert due_ns is not None
+            world.move_to(due_ns)
+            world.loop.run_ready()
+        else:
+            self._start(int(lane))
+
+    def _start(self, number: int) -> None:
+        loop = self._world.loop
+        self._tasks[number - 1] = loop.start(self._clients[number - 1].work(), ("client", number))
+        loop.run_ready()
+
+    def _move(self, end_ns: int) -> None:
+        """Let time pass until ``end_ns`` with what falls due meanwhile, but without any step at the gate."""
+        world = self._world
+        for _ in range(TIMERS_MAX):
+            due_ns = world.loop.next_timer_ns()
+            moment_ns = end_ns if due_ns is None else min(due_ns, end_ns)
+            world.move_to(moment_ns)
+            world.loop.run_ready()
+            due_ns = world.loop.next_timer_ns()
+            if moment_ns == end_ns and (due_ns is None or due_ns > end_ns):
+                return
+        raise EndlessError(f"{TIMERS_MAX} timers fired in one move of the clock: a background task does not sleep")
+
+    def _touched(self, database: int | None, request: Request) -> tuple[frozenset[int], Footprint]:
+        replica = self._replica_of(request.lane)
+        if replica is None or database is None:
+            return frozenset(), EVERYTHING
+        return frozenset([replica]), footprint_of(request.commands, database)

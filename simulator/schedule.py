@@ -131,7 +131,7 @@ class Recorded:
     def __init__(self, inner: Scheduler) -> None:
         self._inner = inner
         self.lanes: list[str] = []
-        self.steps = 0  # those that reached Redis
+        self.at_the_gate = False  # whether any step waited that would reach Redis
 
     @property
     def schedule(self) -> Schedule:
@@ -140,12 +140,13 @@ class Recorded:
 
     def choose(self, turns: Sequence[Turn]) -> int:
         """See ``Scheduler``."""
+        if not self.at_the_gate:
+            self.at_the_gate = any(turn.commands for turn in turns)
         return self._inner.choose(turns)
 
     def took(self, turn: Turn) -> None:
         """See ``Scheduler``."""
         self.lanes.append(turn.lane)
-        self.steps += bool(turn.commands)
         self._inner.took(turn)
 
 

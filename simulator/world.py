@@ -8,7 +8,7 @@ it. What happens in a run is a function of the seed, of the code and of the choi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -184,7 +184,7 @@ class World:
                 return task
             due_ns = self.loop.next_timer_ns()
             if due_ns is None:
-                raise DeadlockError(self._who_waits(task))
+                raise DeadlockError(self.who_waits([task]))
             self.move_to(due_ns)
         raise EndlessError(f"{TIMERS_MAX} timers fired, and {task.get_coro()!r} has not ended: it waits in a loop")
 
@@ -223,11 +223,11 @@ class World:
         self.backend.set_time(self.clock.now_ns)
         self.loop.fire_due()
 
-    def _who_waits(self, task: LaneTask[Any]) -> str:
-        frames = task.get_stack(limit=1)
-        where = f" at {frames[0].f_code.co_filename}:{frames[0].f_lineno}" if frames else ""
+    def who_waits(self, tasks: Sequence[LaneTask[Any]]) -> str:
+        """Where ``tasks`` wait, and who waits in Redis, for a report of a deadlock."""
+        places = " and ".join(f"{task.get_coro()!r} waits{_place(task)}" for task in tasks)
         others = "; ".join(self.gate.waiting()) or "nobody waits in Redis"
-        return f"{task.get_coro()!r} waits{where} for something that cannot come: {others}, and no timer is set"
+        return f"{places} for something that cannot come: {others}, and no timer is set"
 
     # What can be seen.
 
@@ -258,6 +258,11 @@ class World:
                 error = context.get("exception")
                 failed.append(Event(kind="log", name=f"loop failed: {type(error).__name__}: {error}"))
         return failed
+
+
+def _place(task: LaneTask[Any]) -> str:
+    frames = task.get_stack(limit=1)
+    return f" at {frames[0].f_code.co_filename}:{frames[0].f_lineno}" if frames else ""
 
 
 def answer_of(task: asyncio.Task[T]) -> tuple[str, Any]:

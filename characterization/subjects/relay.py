@@ -223,7 +223,7 @@ class Store(Subject):
         """That of its stored state; otherwise the lifecycle sees it twice, or never."""
         for word in run.after.words():
             if word.startswith("main("):
-                session, stored = word[5:-1], run.after.get(word)["state"]
+                session, stored = word[5:-1], run.after.get(word).get("state")
                 holding = [
                     key for key in run.after.words() if key.startswith("state:") and session in run.after.get(key)
                 ]
@@ -232,7 +232,7 @@ class Store(Subject):
     @law
     def a_terminal_session_counts_no_relays(self, run: Run) -> None:
         """What was settled is settled."""
-        if run.before.get("main(s1)") and run.before.get("main(s1)")["state"] == "proved":
+        if run.before.get("main(s1)") and run.before.get("main(s1)").get("state") == "proved":
             counted = run.after.get("main(s1)") or run.before.get("main(s1)")
             assert counted["relay_count"] <= run.before.get("main(s1)")["relay_count"]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
+from characterization.baseline import Baselines
 from tests.characterization.projects import Project
 
 
@@ -13,6 +15,17 @@ def pytest_configure(config: pytest.Config) -> None:
     """`pytest_plugins` is for the topmost conftest alone, and nobody else needs pytest within pytest."""
     if not config.pluginmanager.has_plugin("pytester"):
         config.pluginmanager.import_plugin("pytester")
+
+
+@pytest.fixture(autouse=True)
+def locks(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Locks of folders that will not be there tomorrow are kept where the folders are."""
+    folder = tmp_path_factory.getbasetemp()
+
+    def path(baselines: Baselines) -> Path:
+        return folder / f"{hashlib.sha256(str(baselines.folder.resolve()).encode()).hexdigest()[:16]}.lock"
+
+    monkeypatch.setattr(Baselines, "_lock_path", path)
 
 
 @pytest.fixture

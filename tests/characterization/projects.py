@@ -8,14 +8,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from characterization.baseline import Baseline, Baselines
 from characterization.command_line import run
-from characterization.finding import imported_apart
+from characterization.finding import imported_apart, load_subject
 from characterization.lenses.runner import Place, local_runner
 from characterization.recording import explore
 from tests.characterization.demo import SEED
@@ -140,12 +140,14 @@ class Project:
         """As a careless refactor would."""
         self.edit("engine/basket.py", "        return await", '        await self.redis.get("x")\n        return await')
 
+    def imported(self) -> AbstractContextManager[None]:
+        """What is imported from this project meanwhile is forgotten afterwards."""
+        return _own_modules(self.folder)
+
     def pin(self) -> None:
         """Write the baseline of what the project shows now, without a command."""
         with _own_modules(self.folder):
             place = Place(target="pinning:BasketSubject", folders=(str(self.folder),))
-            from characterization.finding import load_subject
-
             with local_runner(load_subject(place.target, place.folders), SEED) as runner:
                 recording = explore(place, runner, lambda _: None)
         self.baselines.write(recording.subject, Baseline(recording=recording), {"target": place.target})
@@ -156,7 +158,9 @@ class Project:
         with self._monkeypatch.context() as patch, _own_modules(self.folder):
             patch.chdir(self.folder)
             patch.setattr(sys, "dont_write_bytecode", True)
-            code = run([*arguments, *([] if "--workers" in arguments or arguments[0].startswith("-") else ["--workers", "1"])])
+            code = run(
+                [*arguments, *([] if "--workers" in arguments or arguments[0].startswith("-") else ["--workers", "1"])]
+            )
         said = self._capsys.readouterr()
         return Result(code=code, out=said.out, err=said.err)
 
@@ -169,7 +173,16 @@ class Project:
 
     def git(self, *arguments: str) -> None:
         """Git, as nobody in particular."""
-        who = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "init.defaultBranch=main", "-c", "commit.gpgsign=false"]
+        who = [
+            "-c",
+            "user.name=a",
+            "-c",
+            "user.email=a@b",
+            "-c",
+            "init.defaultBranch=main",
+            "-c",
+            "commit.gpgsign=false",
+        ]
         subprocess.run(["git", *who, *arguments], cwd=self.folder, check=True, capture_output=True)
 
     def idents(self) -> dict[str, str]:

@@ -58,7 +58,9 @@ def test_lines_may_be_in_any_order_after_a_merge() -> None:
 
 
 def test_a_transition_is_one_line_that_a_reviewer_can_read() -> None:
-    recording = demo.recording(demo.behaviour("put a ; take", answer="'x|y'", effects=("a 1 -> 2", "+ b"), events=("log a",)))
+    recording = demo.recording(
+        demo.behaviour("put a ; take", answer="'x|y'", effects=("a 1 -> 2", "+ b"), events=("log a",))
+    )
     assert graph_text(recording).splitlines()[3] == (
         "put a ; take | 'x\\py' | a 1 -> 2; + b | log a | 00000000 > 00000000 | the empty world"
     )
@@ -244,8 +246,12 @@ def writing(baselines: Baselines) -> None:
 
 
 @pytest.mark.parametrize(
-    "work", [writing, lambda baselines: baselines.write("demo", Baseline(recording=demo.recording()), {})], ids=["lock", "write"]
+    "work",
+    [writing, lambda baselines: baselines.write("demo", Baseline(recording=demo.recording()), {})],
+    ids=["lock", "write"],
 )
-def test_a_folder_that_cannot_be_written_is_found_out_and_named(work: Callable[[Baselines], None], tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_found_out_and_named(
+    work: Callable[[Baselines], None], tmp_path: Path
+) -> None:
     with pytest.raises(BaselineError, match=r"baselines.* cannot be written: .*name another folder with --baselines"):
         work(beneath_a_file(tmp_path))

@@ -87,8 +87,8 @@ def test_of_several_subjects_the_gravest_code_counts(bare: Project) -> None:
     dear = bare.baselines.read("shop.basket").recording
     bare.baselines.write("shop.dear", command_line.Baseline(recording=renamed(dear, "shop.dear")), {})
     bare.change_the_answer()
-    for command in ("check", "record"):
-        done = bare.run(command, "--workers", "2", "--json")
+    for command, workers in (("check", "1"), ("record", "2")):
+        done = bare.run(command, "--workers", workers, "--json")
         assert done.code == ExitCode.CHANGED, done.err
         assert {each["subject"] for each in done.json} == {"shop.dear", "shop.basket"}
 
@@ -142,13 +142,13 @@ def test_one_behaviour_is_accepted_and_the_rest_stays_pending(project: Project) 
     assert project.run("check").code == ExitCode.AS_PINNED
 
 
-@pytest.mark.parametrize("asked", ["shop.basket/sequence", "shop.basket/sequence/add", "shop.*/sequence/add#*", "*#*"])
+@pytest.mark.parametrize("asked", ["shop.basket/sequence", "shop.basket/sequence/add", "shop.*/sequence/add#*"])
 def test_several_are_accepted_by_their_beginning_or_by_a_pattern(project: Project, asked: str) -> None:
     project.change_the_answer()
     project.run("check")
     promoted = project.run("accept", asked, "--json").json
     assert len(promoted) > 1
-    assert asked == "*#*" or all("/sequence/add#" in each["id"] for each in promoted)
+    assert all("/sequence/add#" in each["id"] for each in promoted)
 
 
 def test_a_part_of_a_name_is_not_a_name(project: Project) -> None:
@@ -192,7 +192,9 @@ def test_what_is_pinned_again_is_not_pending_any_more(project: Project) -> None:
 def test_behaviours_that_are_gone_are_accepted_like_any_other(project: Project) -> None:
     project.edit("pinning.py", "    @operation()\n    async def clear", "    async def clear")
     checked = project.run("check", "--json")
-    gone = [each["id"] for group in checked.json[0]["groups"] if group["kind"] == "gone" for each in group["behaviours"]]
+    gone = [
+        each["id"] for group in checked.json[0]["groups"] if group["kind"] == "gone" for each in group["behaviours"]
+    ]
     assert checked.code == ExitCode.CHANGED
     assert project.idents()["clear"] in gone
     project.run("accept", project.idents()["clear"])
@@ -236,7 +238,11 @@ def test_a_behaviour_is_replayed_by_its_name_or_spelled_by_hand(project: Project
     project.edit("engine/basket.py", "return await self.redis.delete", "await self.redis.delete")
     changed = project.run("replay", ident, "--json")
     assert changed.code == ExitCode.CHANGED
-    assert (changed.json["id"], changed.json["answer"], changed.json["compared"]["counts"]["response"]) == (ident, "None", 1)
+    assert (changed.json["id"], changed.json["answer"], changed.json["compared"]["counts"]["response"]) == (
+        ident,
+        "None",
+        1,
+    )
 
 
 def test_what_is_pending_can_be_replayed_by_the_name_that_was_shown(project: Project) -> None:
@@ -269,7 +275,9 @@ def test_a_program_that_is_not_pinned_is_run_all_the_same(project: Project) -> N
     ],
 )
 @pytest.mark.parametrize("command", ["explain", "replay"])
-def test_a_behaviour_that_is_not_there_is_named(project: Project, command: str, asked: str, code: int, says: str) -> None:
+def test_a_behaviour_that_is_not_there_is_named(
+    project: Project, command: str, asked: str, code: int, says: str
+) -> None:
     refused = project.run(command, asked)
     assert refused.code == code
     assert says in refused.err
@@ -321,8 +329,10 @@ def test_a_graph_that_cannot_be_shown_says_why(project: Project, arguments: list
 
 def test_subjects_are_listed_with_their_operations_and_laws(bare: Project) -> None:
     bare.edit("pinning.py", "import Subject,", "import Subject, law,")
-    bare.edit("pinning.py", '    @operation(item', '    @law\n    def it_holds(self, run): ...\n\n    @operation(item')
-    bare.write("plain.py", (bare.folder / "pinning.py").read_text().replace('    """What somebody is about to buy."""\n', ""))
+    bare.edit("pinning.py", "    @operation(item", "    @law\n    def it_holds(self, run): ...\n\n    @operation(item")
+    bare.write(
+        "plain.py", (bare.folder / "pinning.py").read_text().replace('    """What somebody is about to buy."""\n', "")
+    )
     bare.edit("pyproject.toml", '"shop.basket"', '"shop.plain" = "plain:BasketSubject"\n"shop.basket"')
     listed = bare.run("subjects")
     assert listed.code == ExitCode.AS_PINNED
@@ -361,13 +371,6 @@ def test_a_revision_is_compared_with_the_working_tree(bare: Project) -> None:
     }
 
 
-def test_a_revision_that_is_the_same_is_as_pinned(bare: Project) -> None:
-    bare.git("init")
-    bare.git("add", ".")
-    bare.git("commit", "-m", "one")
-    assert bare.run("compare", "--base", "HEAD", "shop.basket").code == ExitCode.AS_PINNED
-
-
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -394,7 +397,10 @@ def test_a_comparison_that_cannot_be_made_says_why(bare: Project, arguments: lis
     [
         (["fly"], "No such command 'fly'"),
         (["check", "nothing"], "there is no subject called 'nothing'. The project in"),
-        (["check", "nothing:Here"], "the subject nothing:Here cannot be imported: ModuleNotFoundError: No module named 'nothing'"),
+        (
+            ["check", "nothing:Here"],
+            "the subject nothing:Here cannot be imported: ModuleNotFoundError: No module named 'nothing'",
+        ),
         (["check", "pinning:Basket"], "pinning:Basket is not a subject: 'Basket' must be a class derived from Subject"),
         (["check", "pinning:Nobody"], "pinning:Nobody is not a subject"),
         (["check", "--workers", "0"], "0 is not in the range x>=1"),
@@ -406,7 +412,9 @@ def test_a_comparison_that_cannot_be_made_says_why(bare: Project, arguments: lis
         (["accept"], "Missing argument"),
     ],
 )
-def test_what_cannot_be_asked_for_is_refused_with_one_message(project: Project, arguments: list[str], says: str) -> None:
+def test_what_cannot_be_asked_for_is_refused_with_one_message(
+    project: Project, arguments: list[str], says: str
+) -> None:
     before = files(project.folder)
     refused = project.run(*arguments, *(["--workers", "1"] if arguments[0] == "fly" else []))
     assert refused.code == ExitCode.USAGE == 4
@@ -439,7 +447,10 @@ def test_a_pyproject_that_cannot_be_read_is_named(bare: Project) -> None:
 def test_a_subject_without_an_entry_in_the_project_is_found_again_by_what_was_recorded(bare: Project) -> None:
     bare.write("pyproject.toml", "")
     assert bare.run("record", "pinning:BasketSubject").code == ExitCode.AS_PINNED
-    idents = {each.program.text: each.ident for each in command_line.Baselines(bare.folder / "holdfast").read("shop.basket").recording}
+    idents = {
+        each.program.text: each.ident
+        for each in command_line.Baselines(bare.folder / "holdfast").read("shop.basket").recording
+    }
     replayed = bare.run("replay", idents[FIRST])
     assert (replayed.code, "as pinned" in replayed.out) == (ExitCode.AS_PINNED, True), replayed.err
 
@@ -457,10 +468,6 @@ def test_a_folder_that_cannot_be_written_is_found_out_before_the_work(project: P
     assert refused.code == ExitCode.USAGE
     assert "cannot be written" in refused.err
     assert "name another folder with --baselines" in refused.err
-
-
-def broken(path: str, text: str) -> object:
-    return pytest.param(path, text, id=f"{path}-{text[:12].strip()}")
 
 
 @pytest.mark.parametrize(
@@ -489,7 +496,10 @@ def test_a_baseline_that_cannot_be_read_is_named_and_left_as_it_is(
     assert files(project.folder) == before
 
 
-ENDLESS = ("        return await self.redis.delete", '        await self.redis.incr("total")\n        return await self.redis.delete')
+ENDLESS = (
+    "        return await self.redis.delete",
+    '        await self.redis.incr("total")\n        return await self.redis.delete',
+)
 
 
 def test_a_space_without_end_says_what_to_write_and_that_makes_it_end(bare: Project) -> None:
@@ -523,7 +533,7 @@ def test_horizons_that_are_no_time_are_refused(bare: Project) -> None:
 
 
 def test_an_interruption_is_no_result(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(command_line, "look_again", interrupted)
@@ -553,7 +563,9 @@ def test_what_a_user_can_mend_is_one_message(
     assert (failed.code, failed.err) == (code, "holdfast: no\n")
 
 
-def test_the_console_script_exits_with_the_code(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_console_script_exits_with_the_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(sys, "argv", ["holdfast", "--version"])
     monkeypatch.setattr(sys, "path", list(sys.path))
     with pytest.raises(SystemExit) as caught:
@@ -566,7 +578,9 @@ def test_help_names_every_command(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     monkeypatch.setattr(sys, "path", list(sys.path))
     assert run(["--help"]) == 0
     said = capsys.readouterr().out
-    assert all(name in said for name in ("record", "check", "compare", "explain", "replay", "graph", "accept", "subjects"))
+    assert all(
+        name in said for name in ("record", "check", "compare", "explain", "replay", "graph", "accept", "subjects")
+    )
 
 
 WAITING = """
@@ -601,7 +615,9 @@ def test_a_recording_that_is_killed_half_way_loses_nothing_and_two_at_once_is_on
     second = project.start("record", "--workers", "1")
     out, err = second.communicate(timeout=60)
     assert second.returncode == ExitCode.USAGE
-    assert re.fullmatch(r"holdfast: another holdfast is writing to \S+pinned: wait for it to end, then try again\n", err)
+    assert re.fullmatch(
+        r"holdfast: another holdfast is writing to \S+pinned: wait for it to end, then try again\n", err
+    )
     assert "Traceback" not in out
     first.send_signal(signal.SIGKILL)
     first.communicate(timeout=60)
@@ -611,21 +627,23 @@ def test_a_recording_that_is_killed_half_way_loses_nothing_and_two_at_once_is_on
     assert project.run("record").code == ExitCode.AS_PINNED
 
 
-def test_a_worker_process_that_dies_is_named(bare: Project) -> None:
-    bare.edit("engine/basket.py", '        return "added"', "        import os\n        os._exit(7)")
-    process = bare.start("record", "--workers", "2")
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == ExitCode.USAGE, err
-    assert "a worker process ended while it ran pinning:BasketSubject" in err
-    assert "With --workers 1 it runs here, where the reason can be seen" in err
-    assert not bare.pinned.exists()
+def test_a_worker_process_that_dies_is_named(project: Project) -> None:
+    before = files(project.pinned)
+    project.edit("engine/basket.py", '        return "added"', "        import os\n        os._exit(7)")
+    refused = project.run("check", "--workers", "2")
+    assert refused.code == ExitCode.USAGE, refused.err
+    assert "a worker process ended while it ran pinning:BasketSubject" in refused.err
+    assert "With --workers 1 it runs here, where the reason can be seen" in refused.err
+    assert files(project.pinned) == before
 
 
 def test_a_service_that_exits_is_not_taken_for_as_pinned(project: Project) -> None:
     project.edit("engine/basket.py", '        return "added"', "        raise SystemExit(0)")
     for workers in ("1", "2"):
         refused = project.run("check", "--workers", workers)
-        assert (refused.code, "the service ends its process (exit 0)" in refused.err) == (ExitCode.USAGE, True), refused.err
+        assert (refused.code, "the service ends its process (exit 0)" in refused.err) == (ExitCode.USAGE, True), (
+            refused.err
+        )
 
 
 def test_a_module_that_exits_is_not_taken_for_as_pinned(project: Project) -> None:

@@ -104,15 +104,27 @@ def test_the_same_difference_for_other_arguments_is_one_group() -> None:
 
 def test_another_kind_of_change_is_another_group_and_graver_ones_come_first() -> None:
     old = recording(behaviour("a"), behaviour("b"), behaviour("c"), behaviour("d", answer="1"))
-    new = recording(behaviour("b", cost=(9, 9, 9)), behaviour("c", effects=("+ x",)), behaviour("d", answer="2"), behaviour("e"))
-    assert [group.kind for group in compare(old, new).groups] == [Kind.RESPONSE, Kind.EFFECT, Kind.GONE, Kind.NEW, Kind.COST]
+    new = recording(
+        behaviour("b", cost=(9, 9, 9)), behaviour("c", effects=("+ x",)), behaviour("d", answer="2"), behaviour("e")
+    )
+    assert [group.kind for group in compare(old, new).groups] == [
+        Kind.RESPONSE,
+        Kind.EFFECT,
+        Kind.GONE,
+        Kind.NEW,
+        Kind.COST,
+    ]
 
 
 def test_what_passes_through_a_changed_step_only_follows() -> None:
     old = recording(behaviour("a", effects=("n 1 -> 2",)), behaviour("a ; b", answer="1"), behaviour("c", answer="1"))
     new = recording(behaviour("a", effects=("n 1 -> 3",)), behaviour("a ; b", answer="2"), behaviour("c", answer="2"))
     groups = compare(old, new).groups
-    assert [(group.shown_by.program.text, group.follows) for group in groups] == [("c", False), ("a", False), ("a ; b", True)]
+    assert [(group.shown_by.program.text, group.follows) for group in groups] == [
+        ("c", False),
+        ("a", False),
+        ("a ; b", True),
+    ]
 
 
 def test_what_comes_after_a_mere_answer_or_another_form_does_not_follow() -> None:
@@ -126,9 +138,9 @@ def test_between_two_designs_there_is_a_group_for_each_line() -> None:
     old = recording(*[behaviour(name, effects=(f"{name} = 1", "same = 1")) for name in names], behaviour("zz"))
     new = recording(*[behaviour(name, effects=(f"{name} = 2", "same = 2")) for name in names])
     groups = compare(old, new).groups
-    assert [len(group.changes) for group in groups if group.differences[:1] == (Difference(old="same = 1", new="same = 2"),)] == [
-        len(names)
-    ]
+    assert [
+        len(group.changes) for group in groups if group.differences[:1] == (Difference(old="same = 1", new="same = 2"),)
+    ] == [len(names)]
     assert len(groups) == len(names) + 2  # one for each own line, the shared one, and what is gone
 
 

@@ -106,7 +106,10 @@ class OtherDatabase(demo.Counter):
 
 
 def test_a_key_of_another_database_says_so() -> None:
-    assert demo.performed(OtherDatabase, "increment").effects == ("+ count (db 3) (string) ttl none", "count (db 3) = 1")
+    assert demo.performed(OtherDatabase, "increment").effects == (
+        "+ count (db 3) (string) ttl none",
+        "count (db 3) = 1",
+    )
 
 
 @pytest.mark.parametrize(
@@ -154,12 +157,12 @@ async def polls_redis(redis: Any) -> None:
 
 
 async def polls_the_clock(redis: Any) -> None:
-    while True:
+    while True:  # noqa: ASYNC110 - what is refused
         await asyncio.sleep(1)
 
 
 async def spins(redis: Any) -> None:
-    while True:
+    while True:  # noqa: ASYNC110 - what is refused
         await asyncio.sleep(0)
 
 
@@ -178,8 +181,14 @@ async def swallows_everything(redis: Any) -> None:
 @pytest.mark.parametrize(
     ("work", "says"),
     [
-        (waits_for_ever, r"demo\.doing, in `do`: .*waits at .*something that cannot come: client\.1 waits in BLPOP nobody 0"),
-        (waits_for_nobody, r"demo\.doing, in `do`: .*waits at .*\.py:\d+ for something that cannot come: nobody waits in Redis"),
+        (
+            waits_for_ever,
+            r"demo\.doing, in `do`: .*waits at .*something that cannot come: client\.1 waits in BLPOP nobody 0",
+        ),
+        (
+            waits_for_nobody,
+            r"demo\.doing, in `do`: .*waits at .*\.py:\d+ for something that cannot come: nobody waits in Redis",
+        ),
         (polls_redis, r"demo\.doing, in `do`: 10000 Redis steps were taken .*the last was GET never"),
         (polls_the_clock, r"demo\.doing, in `do`: 10000 timers fired"),
         (spins, r"demo\.doing, in `do`: 100000 callbacks ran without waiting for anything"),

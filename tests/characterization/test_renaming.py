@@ -43,7 +43,16 @@ def test_moments_become_the_distance_from_the_beginning(renamer: Renamer, text: 
 
 @pytest.mark.parametrize(
     "text",
-    ["1", "120", "1600000000", "v1893456060", "0.1893456060", "2030-01-01T99:00:00Z", "2010-01-01T00:00:00Z", "18934560001"],
+    [
+        "1",
+        "120",
+        "1600000000",
+        "v1893456060",
+        "0.1893456060",
+        "2030-01-01T99:00:00Z",
+        "2010-01-01T00:00:00Z",
+        "18934560001",
+    ],
 )
 def test_numbers_that_are_no_moment_of_this_run_stay(renamer: Renamer, text: str) -> None:
     assert renamer.text(text) == text
@@ -82,7 +91,8 @@ def test_a_value_that_was_drawn_twice_has_the_number_of_the_first() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["deadbeefdeadbeef", "deadbeef1", "not-a-token-at-all", "abcdefghijklm", "00000000-0000-4000-8000-000000000000"]
+    "text",
+    ["deadbeefdeadbeef", "deadbeef1", "not-a-token-at-all", "abcdefghijklm", "00000000-0000-4000-8000-000000000000"],
 )
 def test_what_was_not_drawn_stays(text: str) -> None:
     assert Renamer(ORIGIN_NS, [b"12345678"]).text(text) == text

@@ -100,7 +100,9 @@ def with_proposal(kind: Any, message: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("kind", "field"), [(demo.Uncapped, "count"), (InABasket, "basket(*).items"), (Growing, "job(*)"), (GrowingPlainly, "job:*")], ids=lambda each: str(getattr(each, "__name__", each))
+    ("kind", "field"),
+    [(demo.Uncapped, "count"), (InABasket, "basket(*).items"), (Growing, "job(*)"), (GrowingPlainly, "job:*")],
+    ids=lambda each: str(getattr(each, "__name__", each)),
 )
 def test_a_space_without_end_names_what_grows_and_what_it_proposes_makes_it_end(kind: Any, field: str) -> None:
     with pytest.raises(EndlessStatesError) as caught:
@@ -112,7 +114,7 @@ def test_a_space_without_end_names_what_grows_and_what_it_proposes_makes_it_end(
 
 
 def test_programs_longer_than_the_bound_are_refused_and_never_cut() -> None:
-    with pytest.raises(EndlessStatesError, match="What grows|field that grows"):
+    with pytest.raises(EndlessStatesError, match="What grows is count"):
         demo.walked(Deep)
 
 

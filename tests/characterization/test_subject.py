@@ -53,7 +53,8 @@ def test_a_call_is_bound_to_the_values_that_its_labels_stand_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "says"), [(("a",), "do takes 2 arguments, `do a` has 1"), (("a", "3"), "has no two called '3'; it has 1, 2")]
+    ("labels", "says"),
+    [(("a",), "do takes 2 arguments, `do a` has 1"), (("a", "3"), "has no two called '3'; it has 1, 2")],
 )
 def test_a_call_that_does_not_fit_is_refused(labels: tuple[str, ...], says: str) -> None:
     with pytest.raises(SubjectError, match=says):
@@ -125,7 +126,10 @@ class CalledClock(Subject):
         (NothingDeclared, r"NothingDeclared has no operations: mark its async methods with @operation\(\.\.\.\)"),
         (NotAsync, "NotAsync.do is an operation and must be `async def`"),
         (EmptySmall, r"EmptySmall.do has nothing to try for one: give small\(\) some values"),
-        (OtherArguments, "takes two after the replica, but its @operation names one: give each argument its few values"),
+        (
+            OtherArguments,
+            "takes two after the replica, but its @operation names one: give each argument its few values",
+        ),
         (TooFewArguments, "takes two after the replica, but its @operation names nothing"),
         (OtherOrder, "takes one, two after the replica, but its @operation names two, one"),
         (CalledClock, "CalledClock.clock"),
@@ -137,7 +141,9 @@ def test_a_declaration_that_cannot_be_right_is_refused(kind: type[Subject], says
 
 
 def test_the_default_replica_says_what_to_write() -> None:
-    with pytest.raises(SubjectError, match=r"Subject does not say how to start a replica: write `def replica\(self, world\)`"):
+    with pytest.raises(
+        SubjectError, match=r"Subject does not say how to start a replica: write `def replica\(self, world\)`"
+    ):
         Subject().replica(None)  # type: ignore[arg-type]
 
 

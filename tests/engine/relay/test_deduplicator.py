@@ -178,8 +178,13 @@ def test_start_and_close(bench: Bench) -> None:
     assert bench.tasks_alive() == 0
     bench.run(dedup.start())
     assert bench.tasks_alive() == 1
-    bench.run(dedup.close())
-    assert (dedup.closed, bench.tasks_alive()) == (True, 0)
+
+    async def closing() -> int:
+        await dedup.close()
+        return bench.tasks_alive()
+
+    assert bench.run(closing()) == 1, "close waits for the end of its task: only the caller's own is left"
+    assert dedup.closed is True
     bench.run(dedup.close())
     with pytest.raises(DeduplicatorClosedError, match="deduplicator is closed"):
         bench.run(dedup.start())

@@ -521,7 +521,12 @@ def test_a_coordinators_sessions_are_tracked_claimed_and_proved(bench: Bench, re
 def test_a_closed_manager_refuses_everything(bench: Bench) -> None:
     miner = Miner(bench).started_with("s1")
     assert miner.manager.closed is False
-    bench.run(miner.manager.close())
+
+    async def closing() -> tuple[int, int]:
+        await miner.manager.close()
+        return miner.chain.followers, bench.tasks_alive()
+
+    assert bench.run(closing()) == (0, 1), "close waits for the end of its loop: only the caller's own task is left"
     bench.run(miner.manager.close())
     assert (miner.manager.closed, miner.chain.followers, bench.tasks_alive()) == (True, 0, 0)
     works = [miner.manager.start(), miner.manager.track_session(snapshot("s2")), miner.manager.process_height(106)]
