@@ -240,8 +240,8 @@ class Baselines:
         return place
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Hold the folder for writing, on this machine.
+    def writing(self, wait_s: float = 0) -> Iterator[None]:
+        """Hold the folder for writing, on this machine; while another process holds it, wait for at most ``wait_s``.
 
         Raises:
             BaselineError: another process holds it, or it cannot be written.
@@ -249,7 +249,7 @@ class Baselines:
         lock = filelock.FileLock(self._lock_path())
         try:
             self._check_writable()
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=wait_s)
         except filelock.Timeout:
             raise BaselineError(
                 f"another holdfast is writing to {self.folder}: wait for it to end, then try again"

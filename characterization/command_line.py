@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import shlex
 import sys
 import traceback
@@ -122,6 +123,11 @@ def _session(folder: Path | None, seed: int, workers: int, redis: str, as_json: 
     )
 
 
+def _shown_address(asked: str) -> str:
+    """Where Redis is, without a password."""
+    return re.sub(r"(?<=://)([^/@]*:)?[^/@]+@", lambda match: f"{match[1] or ''}***@", asked)
+
+
 @contextmanager
 def _progress(title: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
     """A bar on standard error while something runs; none where nobody looks."""
@@ -162,7 +168,9 @@ def record(subjects: tuple[str, ...], **options: Any) -> int:
     pinned beside it.
     """
     session = _session(**options)
-    session.say(f"seed {session.settings.seed.number}, {session.settings.workers} workers, redis {session.redis}")
+    session.say(
+        f"seed {session.settings.seed.number}, {session.settings.workers} workers, redis {_shown_address(session.redis)}"
+    )
     places = {name: session.place(target) for name, target in session.selected(subjects).items()}
     if session.redis != "fake":
         codes = [_record_elsewhere(session, place) for place in places.values()]
@@ -225,7 +233,9 @@ def check(subjects: tuple[str, ...], **options: Any) -> int:
     """Look at SUBJECTs again, and compare with their baselines. For CI: writes no tracked file."""
     session = _session(**options)
     codes = []
-    session.say(f"seed {session.settings.seed.number}, {session.settings.workers} workers, redis {session.redis}")
+    session.say(
+        f"seed {session.settings.seed.number}, {session.settings.workers} workers, redis {_shown_address(session.redis)}"
+    )
     targets = session.selected(subjects).values()
     with redis_choice(session.redis) as choice, _pool_for(session, choice) as pool:
         for place in map(session.place, targets):
@@ -446,7 +456,7 @@ def explore_command(
     loaded = load_subject(place.target, place.folders)
     contests = _contests(loaded, calls, replicas)
     races = []
-    session.say(f"seed {session.settings.seed.number}, redis {session.redis}")
+    session.say(f"seed {session.settings.seed.number}, redis {_shown_address(session.redis)}")
     with redis_choice(session.redis) as choice, World(session.settings.seed, choice.backend) as world:
         performer = Performer(loaded, world, max(replicas, type(loaded).replicas))
         for contest in (Contest(performer, parse(prelude), each) for each in contests):

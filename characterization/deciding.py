@@ -15,6 +15,10 @@ from characterization.errors import NothingSelectedError
 from characterization.finding import Project
 
 
+PENDING_WITHIN_S = 10
+"""Several checks may run at once; each holds the folder of pending results for a moment."""
+
+
 def provenance(target: str, backend: str, seed: int) -> dict[str, object]:
     """When, where and with which versions ``target`` was recorded."""
     return {
@@ -36,7 +40,7 @@ def pending_of(project: Project) -> Baselines:
 def keep_pending(project: Project, recording: Recording, about: dict[str, object]) -> None:
     """Leave what was seen of a subject for a decision, in place of what was left there before."""
     pending = pending_of(project)
-    with pending.writing():
+    with pending.writing(PENDING_WITHIN_S):
         ignore = project.pending / ".gitignore"
         if not ignore.exists():
             ignore.write_text("*\n", encoding="utf-8")
@@ -47,7 +51,7 @@ def forget_pending(project: Project, subject: str) -> None:
     """Drop what was left of a subject that is as pinned now: nobody may approve what is no longer so."""
     pending = pending_of(project)
     if pending.exists(subject):
-        with pending.writing():
+        with pending.writing(PENDING_WITHIN_S):
             pending.remove(subject)
 
 

@@ -13,8 +13,12 @@
     contents      everything that a Redis holds
     events        callbacks, log events and metrics, as they are observed
     chain         a chain that produces blocks when told to
+    footprint     which keys a step reads and which it writes
+    schedule      who takes the next step, and those who choose it
+    explore       schedules: all that differ, those with few preemptions, a sample, one again, one made short
     errors        what a world refuses, with what to do
-    world         all of these together
+    world         all of these together, but for schedules
+    race          clients at once in a world, under a scheduler
 
 Start with ``world``: what it hands out is all that a service sees.
 """

@@ -43,7 +43,7 @@ SHRINKING_RUNS_MAX = 500
 
 
 class NothingSeenError(WorldError):
-    """No step of a run came to the gate: whatever it does, its schedules cannot be explored."""
+    """A run had no step at the gate: whatever it does, its schedules cannot be explored."""
 
 
 class PrunedError(Exception):
@@ -93,7 +93,7 @@ class Search(Generic[T]):
     """Runs, one after another, of what ``paths`` leads to: iterate over it once.
 
     Raises, while iterating:
-        NothingSeenError: no step of a run came to the gate.
+        NothingSeenError: a run had no step at the gate.
         DivergedError: a run differs from an earlier one although the choices were the same.
     """
 
@@ -148,7 +148,7 @@ def _seen(run: Run[T], recorded: Recorded) -> Seen[T]:
     value = run(recorded)
     if not recorded.at_the_gate:
         raise NothingSeenError(
-            "no step of the run came to the gate, so there is nothing to put in order: does it use the world's client?"
+            "the run had no step at the gate, so there is nothing to put in order: does it use the world's client?"
         )
     return Seen(value, recorded.schedule)
 
@@ -456,7 +456,7 @@ def sample(run: Run[T], seed: Seed, outcome: Callable[[T], Hashable], *, runs_ma
     The first run is first come, first served: it measures the horizon of PCT and the weights of SURW.
 
     Raises:
-        NothingSeenError: no step of a run came to the gate.
+        NothingSeenError: a run had no step at the gate.
     """
     counted = _Counted()
     seen = _seen(run, Recorded(counted))

@@ -651,3 +651,11 @@ def test_a_module_that_exits_is_not_taken_for_as_pinned(project: Project) -> Non
     refused = project.run("check")
     assert refused.code == ExitCode.USAGE
     assert "cannot be imported: SystemExit: 0" in refused.err
+
+
+@pytest.mark.parametrize("address", ["redis://us:secret@127.0.0.1:1/0", "redis://:secret@127.0.0.1:1/0"])
+def test_a_password_is_not_shown(address: str, project: Project) -> None:
+    checked = project.run("check", "--redis", address)
+    assert checked.code == ExitCode.USAGE
+    assert "***@127.0.0.1:1/0" in checked.out
+    assert "secret" not in checked.out + checked.err

@@ -278,7 +278,7 @@ def test_a_run_without_a_step_at_the_gate_is_an_error(world: World) -> None:
         pass
 
     for explore in (systematic, lambda run: preempting(run, 2), lambda run: [sample(run, Seed(1), repr)]):
-        with pytest.raises(NothingSeenError, match="no step of the run came to the gate"):
+        with pytest.raises(NothingSeenError, match="the run had no step at the gate"):
             list(explore(together(world, nothing, nothing)))
 
 
