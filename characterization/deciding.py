@@ -14,7 +14,6 @@ from characterization.comparing import Change, compare
 from characterization.errors import NothingSelectedError
 from characterization.finding import Project
 
-
 PENDING_WITHIN_S = 10
 """Several checks may run at once; each holds the folder of pending results for a moment."""
 
