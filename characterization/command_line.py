@@ -213,7 +213,8 @@ def _record_elsewhere(session: Session, place: Place) -> ExitCode:
         baseline = session.baselines.read(subject)
         result, look = _look(session, place, baseline, choice)
         recording = look.recording
-        backends = {**baseline.backends, choice.flavour: differing(baseline.recording, recording)}
+        pinned = differing(baseline.recording, recording).merged(_still_pinned(baseline, choice.flavour, result))
+        backends = {**baseline.backends, choice.flavour: pinned}
         about = deciding.provenance(place.target, choice.backend.name, session.settings.seed.number)
         session.baselines.write(subject, Baseline(recording=baseline.recording, backends=backends), about)
     session.say(
@@ -224,6 +225,12 @@ def _record_elsewhere(session: Session, place: Place) -> ExitCode:
     _say_unrun(session, result)
     session.results.append(comparison_json(result))
     return ExitCode.INCONCLUSIVE if result.unrun else ExitCode.AS_PINNED
+
+
+def _still_pinned(baseline: Baseline, flavour: str, result: Comparison) -> dict[str, Behaviour | None]:
+    """What was pinned of a Redis before, and could not be run on it this time: that does not unpin it."""
+    unrun = {program for program, _ in result.unrun}
+    return {each.program.text: each for each in baseline.backends.get(flavour, ()) if each.program.text in unrun}
 
 
 @holdfast.command()

@@ -87,6 +87,60 @@ def test_a_recording_on_another_redis_pins_what_differs_beside_the_baseline(
     assert "'put'" not in (project.pinned / "graph.txt").read_text()
 
 
+EXPIRES_AT_ONCE = """
+from characterization import Subject, operation, seconds
+
+class AtOnce(Subject):
+    name = "at.once"
+    horizons = (seconds(10),)
+
+    def replica(self, world):
+        return world.redis()
+
+    @operation()
+    async def set_and_expire_now(self, redis):
+        await redis.set("k", 1)
+        return await redis.pexpire("k", 0)
+"""
+
+
+@pytest.fixture
+def at_once(project: Project) -> str:
+    """A subject on which fakeredis and a real server differ: there a key that expires now is gone now."""
+    project.write("at_once.py", EXPIRES_AT_ONCE)
+    assert project.run("record", "at_once:AtOnce").code == ExitCode.AS_PINNED
+    return "at_once:AtOnce"
+
+
+def test_where_a_real_server_differs_from_fakeredis_it_is_shown_then_pinned_and_then_as_pinned(
+    server: RealServer, project: Project, at_once: str
+) -> None:
+    shown = project.run("check", at_once, "--redis", "server")
+    assert shown.code == ExitCode.CHANGED
+    assert "before  + k (string) ttl 0s" in shown.out
+    assert "shown by   set_and_expire_now" in shown.out
+    before = files(project.folder / "pinned" / "at.once")
+    assert project.run("record", at_once, "--redis", "server").code == ExitCode.AS_PINNED
+    after = files(project.folder / "pinned" / "at.once")
+    assert after["graph.txt"] == before["graph.txt"]
+    assert project.run("check", at_once, "--redis", "server").code == ExitCode.AS_PINNED
+    assert project.run("check", at_once).code == ExitCode.AS_PINNED
+
+
+def test_what_could_not_be_run_again_on_another_redis_stays_pinned(
+    server: RealServer, project: Project, at_once: str
+) -> None:
+    with redis_choice("server") as choice:
+        if (choice.flavour, choice.has_clock) != ("redis", True):
+            pytest.skip("needs redis-server and libfaketime")
+    project.run("record", at_once, "--redis", "server")
+    pinned = project.folder / "pinned" / "at.once" / "backends" / "redis.txt"
+    before = pinned.read_text()
+    assert "set_and_expire_now ; clock +9.999s" in before
+    assert project.run("record", at_once, "--redis", server.url).code == ExitCode.INCONCLUSIVE
+    assert pinned.read_text() == before
+
+
 def test_a_server_of_our_own_is_started_and_ended(server: RealServer) -> None:
     with redis_choice("server") as choice:
         assert choice.real
