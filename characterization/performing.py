@@ -81,7 +81,7 @@ class Performer:
         metrics = world.metrics()
         cost = copy.copy(world.gate.cost)
         how, value = self._take(program.parts[-1])
-        spent = cost_of(cost, world.gate.cost)
+        spent = self._cost(cost_of(cost, world.gate.cost))
         renamer = early.later(world.chance.draws)
         events = [event_text(event, renamer) for event in world.take_events()]
         after = self._look(renamer)
@@ -205,6 +205,11 @@ class Performer:
                 word = "memory" if len(self._replicas) == 1 else f"memory@{number}"
                 entries[word] = Entry(kind="memory", ttl="none", value=plain(own, renamer))
         return State(self._scrubbed(entries, renamer))
+
+    def _cost(self, spent: tuple[int, int, int]) -> tuple[int, int, int]:
+        """What was spent; its bytes are not counted where something in them varies and is scrubbed."""
+        commands, trips, sent = spent
+        return commands, trips, 0 if type(self.subject).scrubs else sent
 
     def _asked(self, name: str, value: Any) -> Any:
         try:

@@ -155,8 +155,8 @@ class Subject:
 
     ``keys`` gives words to Redis keys: from a pattern whose parts are in braces to the word that is shown,
     ``{"ha:{supplier}:state:{state}": "state:{state}"}``. ``scrubs`` are patterns of paths whose values differ from run to
-    run for a reason: they are renamed by first appearance. ``final`` names operations that end a replica's life: what comes
-    after one is looked at from one state of each kind, and only one step far.
+    run for a reason: they are renamed by first appearance, and bytes are not counted. ``final`` names operations that end
+    a replica's life: what comes after one is looked at from one state of each kind, and only one step far.
     """
 
     name: ClassVar[str] = ""

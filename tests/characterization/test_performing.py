@@ -294,3 +294,17 @@ def test_the_seed_decides_what_is_drawn() -> None:
             return world.chance.draws[0]
 
     assert token(1) == token(1) != token(2)
+
+
+class Varying(demo.Counter):
+    """A counter something of which varies for a good reason."""
+
+    scrubs = ("count.token",)
+
+
+def test_bytes_are_not_counted_where_something_in_them_varies() -> None:
+    with demo.performing(demo.Counter) as perform:
+        counted = perform("increment").cost
+    with demo.performing(Varying) as perform:
+        assert perform("increment").cost == (*counted[:2], 0)
+    assert counted[2] > 0
