@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from statistics import quantiles
 
 # By name: while a world is entered, `time.perf_counter` is virtual, and this one is not.
 from time import perf_counter
@@ -31,12 +30,6 @@ def timed(work: Callable[[], T]) -> tuple[float, T]:
     began = perf_counter()
     result = work()
     return perf_counter() - began, result
-
-
-def quartiles(values: Sequence[float]) -> tuple[float, float]:
-    """Between which two values the middle half lies."""
-    low, _, high = quantiles(values, n=4, method="inclusive")
-    return low, high
 
 
 def span(values: Sequence[float], spell: str) -> str:

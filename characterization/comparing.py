@@ -19,7 +19,7 @@ GROUPS_MAX = 20
 
 
 class Kind(enum.StrEnum):
-    """The kinds of change, the gravest first. (Anomalies and laws are compared by the lenses that know them.)"""
+    """The kinds of change that the sequence and time lenses know, the gravest first."""
 
     RESPONSE = "response"
     EFFECT = "effect"

@@ -1,7 +1,7 @@
 """Operations at once, from one state: every outcome they can have, which of them no order explains, and how it came.
 
-One pair (or more) by hand. Every interleaving class is run, ending with a certificate; what is too large for that is
-looked at with few preemptions and at random, and says so.
+One pair (or more) by hand. Every interleaving class is run, ending with a certificate; where there are too many, a seeded
+sample is added, and the certificate says that it is not complete.
 """
 
 from __future__ import annotations

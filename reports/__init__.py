@@ -1,6 +1,6 @@
 """Renders what was found for people. Everything here turns values of ``characterization`` into text, and does nothing else.
 
-    words      lines that fit a screen: widths, wrapping, tables, numbers with their nouns
+    words      lines that fit a screen: widths, wrapping, numbers with their nouns
     eliding    two long values side by side: only where they differ
     facts      what is surprising about a recording, as far as it can be computed soundly
     racing     operations at once, a lane for each client

@@ -21,7 +21,7 @@ from characterization.racing import Race
 from reports import racing
 from reports.eliding import LONGEST, apart, cut
 from reports.facts import facts, summary
-from reports.words import WIDTH, clipped, labelled, listed, number, padded, shown, table, wrapped
+from reports.words import WIDTH, clipped, labelled, listed, number, padded, shown, wrapped
 
 DIFFERENCES_MAX = 8
 PROGRAMS_MAX = 5
@@ -96,11 +96,6 @@ def race(race: Race) -> str:
 def pasted(ident: str) -> str:
     """``ident`` as a shell takes it for one word; an ID as recordings have them needs no quotes."""
     return shlex.quote(ident) if " " in ident else ident
-
-
-def listing(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> str:
-    """A table with a heading over each column. Without rows there is nothing to head, and the text is empty."""
-    return "\n".join(table(rows, columns)) if rows else ""
 
 
 # The first line.

@@ -1,4 +1,4 @@
-"""Lines that fit a screen: widths, wrapping, tables, numbers with their nouns."""
+"""Lines that fit a screen: widths, wrapping, numbers with their nouns."""
 
 from __future__ import annotations
 
@@ -67,12 +67,3 @@ def labelled(label: str, texts: Iterable[str], *, indent: int = 0, column: int =
     found = [line for text in texts for line in wrapped(text, room)]
     first = " " * indent + padded(label, column)
     return [(first if place == 0 else " " * (indent + column)) + line for place, line in enumerate(found)]
-
-
-def table(rows: Sequence[Sequence[str]], columns: Sequence[str] = ()) -> list[str]:
-    """Rows in columns as wide as their widest word, two spaces apart. ``columns`` are the headings, if there are any."""
-    lines = [[shown(cell) for cell in row] for row in ([columns, *rows] if columns else rows)]
-    widths = (
-        [max((cell_len(line[place]) for line in lines), default=0) for place in range(len(lines[0]))] if lines else []
-    )
-    return ["  ".join(map(padded, line, widths)).rstrip() for line in lines]

@@ -243,13 +243,5 @@ def test_long_commands_and_replies_are_wrapped_in_their_own_columns() -> None:
     assert text.count("v") - text.count("save") >= 300
 
 
-def test_a_listing_is_a_table_with_a_heading() -> None:
-    assert (
-        terminal.listing([["relay.store", "6"]], ["subject", "transitions"])
-        == "subject      transitions\nrelay.store  6"
-    )
-    assert terminal.listing([], ["subject"]) == ""
-
-
 def test_every_kind_of_change_has_its_words() -> None:
     assert set(terminal._FOLLOWING) == set(Kind)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from rich.cells import cell_len
 
-from reports.words import clipped, counted, labelled, listed, number, padded, shown, table, wrapped
+from reports.words import clipped, counted, labelled, listed, number, padded, shown, wrapped
 
 
 @pytest.mark.parametrize(("count", "text"), [(0, "0 states"), (1, "1 state"), (2, "2 states")])
@@ -44,8 +44,3 @@ def test_a_wide_letter_takes_two_columns() -> None:
 
 def test_labelled_lines_begin_in_one_column() -> None:
     assert labelled("before", ["a", "b"], indent=2) == ["  before  a", "          b"]
-
-
-def test_a_table_is_as_wide_as_its_words() -> None:
-    assert table([["a", "bbb"], ["cc", "d"]], ["one", "two"]) == ["one  two", "a    bbb", "cc   d"]
-    assert table([]) == []
