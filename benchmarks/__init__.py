@@ -7,6 +7,11 @@
     checking              time and memory of `holdfast check`
     plugin                what an installed and unused pytest plugin costs
     hypothesis_machine    Hypothesis' own state machine beside the sequence lens
+    races                 programs of a few workers, and what came of exploring them
+    rivals                other explorers, in environments of their own
+    with_frontrun         the races explored by frontrun
+    with_simloom          the races explored by simloom
+    exploring             schedules a second, first bugs and exhaustion, beside frontrun and simloom
 
 Start with ``walking``. Each figure is a module whose docstring is its method; ``figures`` measures it. Nothing asserts a
 duration: figures describe the machine that they were taken on.
