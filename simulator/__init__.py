@@ -3,9 +3,13 @@
     clock         time that moves only when told to
     seed          one number, from which everything random is forked by name
     virtual       the standard library's time and chance, answered by the clock and the seed
+    refusing      threads, sockets and processes, refused with the line of the service that asked
     loop          an asyncio event loop in virtual time
+    watchdog      notices a callback of that loop that does not come to its end
     connection    redis-py's asyncio client, unmodified, on the gate
     gate          where a command waits for its turn
+    faults        what goes wrong, and at which step
+    origin        which line of the service is at work
     backend       what the gate asks of a Redis, whichever it is
     fake          fakeredis as that Redis, in this process
     remote        a real server as that Redis

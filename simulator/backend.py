@@ -49,6 +49,14 @@ class Backend(Protocol):
     def has_clock(self) -> bool:
         """Whether ``set_time`` moves the clock by which keys expire."""
 
+    @property
+    def sees_scripts(self) -> bool:
+        """Whether ``scripted`` tells what scripts call."""
+
+    @property
+    def scripted(self) -> list[Command]:
+        """The commands that scripts and functions called; who asks empties it. Always empty unless ``sees_scripts``."""
+
     def open(self, database: int, protocol: int) -> Session:
         """A new session on ``database`` that speaks RESP ``protocol``."""
 

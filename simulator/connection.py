@@ -11,7 +11,7 @@ import inspect
 import math
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
@@ -21,13 +21,17 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from simulator.backend import Command, Reply
 from simulator.gate import Gate, Request
-from simulator.loop import LaneTask, SimulatedLoop
+from simulator.loop import LaneTask, Limit, SimulatedLoop
+
+CLOSED_WORDS: Final = "Connection closed by server."
+REFUSED_WORDS: Final = "Error 111 connecting to the gate. Connection refused."
 
 
 class GatedConnection(AbstractConnection):
     """A connection of redis-py whose commands wait at a gate and whose replies are objects.
 
-    Serves one task at a time, as redis-py's own. Dropping it loses the replies that are due.
+    Serves one task at a time, as redis-py's own. Dropping it loses the replies that are due. A connection that the
+    server's side has ended looks connected until somebody reads from it, as a socket does.
     """
 
     def __init__(
@@ -37,7 +41,9 @@ class GatedConnection(AbstractConnection):
         self._loop = loop
         self._replies: deque[Reply] = deque()
         self._waiter: asyncio.Future[bool] | None = None
+        self._limit: Limit | None = None
         self._up = False
+        self._failure: str | None = None  # how the server's side has ended, until that is noticed
         self.door = gate.open(int(self.db), self.protocol, self)
         self.pool_of: object = None
         register(self)
@@ -57,18 +63,29 @@ class GatedConnection(AbstractConnection):
     @property
     def is_connected(self) -> bool:
         """Whether it was connected, and not dropped since."""
-        return self._up
+        return self._up or self._failure is not None
 
     async def connect(self) -> None:
-        """Connect, and run what redis-py registered for that (subscriptions that are to be renewed)."""
-        if self._up:
+        """Connect, and run what redis-py registered for that (subscriptions that are to be renewed).
+
+        Raises:
+            ConnectionError: a fault refuses connections, and did so as often as the client's ``retry`` tries.
+        """
+        if self._up or self._failure is not None:
             return
+        if self.door.gate.faults is not None:
+            await self.retry.call_with_retry(self._knock, lambda _error: self.disconnect())
         self._up = True
         callbacks = [reference() for reference in self._connect_callbacks]
         for callback in callbacks:
             outcome = callback(self) if callback is not None else None
             if asyncio.iscoroutine(outcome):
                 await outcome
+
+    async def _knock(self) -> None:
+        faults = self.door.gate.faults
+        if faults is not None and faults.refuses(_lane()):
+            raise RedisConnectionError(REFUSED_WORDS)
 
     async def connect_check_health(
         self,
@@ -83,8 +100,9 @@ class GatedConnection(AbstractConnection):
         self.drop()
 
     def drop(self) -> None:
-        """Drop the connection without waiting for anything: as at the end of a run, or in a crash."""
+        """Drop the connection without waiting for anything, as at the end of a run."""
         self._up = False
+        self._failure = None
         self._replies.clear()
         if self._waiter is not None:
             _wake(self._waiter, dropped=True)
@@ -108,6 +126,9 @@ class GatedConnection(AbstractConnection):
     async def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: ARG002, FBT001, FBT002
         """Hand the commands to the gate. Does not wait: what waits is the reading of the reply."""
         if not self._up:
+            if self._failure is not None:
+                self.door.gate.count(command)  # it leaves, and arrives nowhere: that shows when the reply is read
+                return
             await self.connect()
         self.door.gate.submit(self.door, _lane(), command)
 
@@ -118,6 +139,15 @@ class GatedConnection(AbstractConnection):
         self._replies.append(reply)
         if self._waiter is not None:
             _wake(self._waiter)
+
+    def fail(self, words: str) -> None:
+        """The server's side has ended: see ``Client``."""
+        if self._up:
+            self._up = False
+            self._failure = words
+            if self._waiter is not None:
+                _wake(self._waiter, dropped=True)
+            self.door.close()
 
     def blocked(self, seconds: float) -> None:
         """A blocking command has to wait, at most ``seconds``; then its reply is nil, as Redis has it."""
@@ -130,12 +160,12 @@ class GatedConnection(AbstractConnection):
             self.door.gate.unblock(self.door, None)
 
     async def can_read(self) -> bool:
-        """Whether a reply is there."""
-        return bool(self._replies)
+        """Whether a reply is there, or the end."""
+        return bool(self._replies) or self._failure is not None
 
     async def can_read_destructive(self) -> bool:
         """The same."""
-        return bool(self._replies)
+        return await self.can_read()
 
     async def read_response(
         self,
@@ -165,19 +195,31 @@ class GatedConnection(AbstractConnection):
     async def _arrival(self, within: float | None) -> bool:
         """Wait for a reply; false: ``within`` seconds passed without one."""
         if not self._up:
-            raise RedisConnectionError("Connection closed by server.")
+            raise self._closed()
         loop = self._loop
         self._waiter = waiter = loop.create_future()
-        timer = loop.call_later(within, _wake, waiter) if within is not None and within != math.inf else None
+        if within is not None and within != math.inf:
+            self._limit = loop.limit(within, self._give_up_reading, waiter, within)
         try:
             dropped = await waiter
         finally:
             self._waiter = None
-            if timer is not None:
-                timer.cancel()
-        if dropped:  # by another task
-            raise RedisConnectionError("Connection closed by server.")
+            if self._limit is not None:
+                self._limit.cancel()
+                self._limit = None
+        if dropped:  # by another task, or by the server
+            raise self._closed()
         return bool(self._replies)
+
+    def _give_up_reading(self, waiter: asyncio.Future[bool], within: float) -> None:
+        """Time is up. Not where the step still waits for its turn: a server that was not asked yet is not late."""
+        if self.door.inbox and self.door.blocked is None:
+            self._limit = self._loop.limit(2 * within, self._give_up_reading, waiter, 2 * within)
+        else:
+            _wake(waiter)
+
+    def _closed(self) -> RedisConnectionError:
+        return RedisConnectionError(self._failure or CLOSED_WORDS)
 
     def _late(self, timeout: float | None, *, disconnect_on_error: bool) -> None:
         if timeout is not None:

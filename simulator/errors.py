@@ -25,3 +25,11 @@ class EndlessError(WorldError):
 
 class BackendError(WorldError):
     """The Redis beneath a world cannot be used: not there, not empty, or not able to do what was asked."""
+
+
+class HaltedError(KeyboardInterrupt):
+    """A callback was stopped that did not come to its end.
+
+    Neither ``except Exception`` nor a task holds it back: it leaves the loop at once, whose driver may make an
+    ``EndlessError`` of it.
+    """

@@ -2,7 +2,8 @@
 
 The table follows Redis' own (COMMAND, with its key specifications); what is not in it, or is spelled in a way that it
 does not foresee, conflicts with everything. A footprint may be too large, which costs time; it is never too small, but
-for scripts that touch keys which they did not declare.
+for scripts that touch keys which they did not declare. Where a backend tells what a script called, the footprint of that
+is to be added once it was run; where it does not, ``runs_scripts`` tells which footprints not to believe.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ _PATTERNS: Resource = ("patterns", b"")  # who listens to channels by pattern
 _CHANCE: Resource = ("chance", b"")  # the server's own source of it
 _ALL_KEYS = "all keys of"
 FOOTPRINTS_KEPT = 8192
+SCRIPT_DRAWS: Command = (b"MATH.RANDOM",)
+"""Stands among the commands that a script called for a look at its interpreter's chance, which all scripts share."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +80,11 @@ def footprint_of(commands: tuple[Command, ...], database: int = 0, watched: tupl
     if commands[-1][0].upper() == b"EXEC" and watched:
         union |= _on_keys(database, watched, ())
     return union
+
+
+def runs_scripts(commands: tuple[Command, ...]) -> bool:
+    """Whether any of ``commands`` runs a script or a function, whose keys are its own affair."""
+    return any(command[0].upper() in _RUNNING for command in commands)
 
 
 def _of(command: Command, database: int, *, in_block: bool) -> Footprint:
@@ -190,8 +198,10 @@ _KEYS: dict[bytes, Rule] = _table(
     (_streams(writes=True), "XREADGROUP"),  # it moves the group's place and takes note of who was given what
 )
 
-_DRAWING = {b"HRANDFIELD", b"RANDOMKEY", b"SPOP", b"SRANDMEMBER", b"ZRANDMEMBER"}
+_DRAWING = {SCRIPT_DRAWS[0], b"HRANDFIELD", b"RANDOMKEY", b"SPOP", b"SRANDMEMBER", b"ZRANDMEMBER"}
 _DRAWS = Footprint(writes=frozenset([_CHANCE]))
+
+_RUNNING = {b"EVAL", b"EVALSHA", b"EVALSHA_RO", b"EVAL_RO", b"FCALL", b"FCALL_RO"}
 
 # Commands that are about something else than keys by their place.
 
@@ -288,7 +298,9 @@ def _by_pattern(_command: Command, _database: int) -> Footprint:
 
 _CLIENT_QUIET = "SETNAME GETNAME SETINFO NO-EVICT NO-TOUCH"
 _OTHERS: dict[bytes, Other] = {
-    **dict.fromkeys((b"PING", b"ECHO", b"TIME", b"HELLO", b"AUTH", b"MULTI", b"DISCARD", b"UNWATCH"), _nothing),
+    **dict.fromkeys(
+        (SCRIPT_DRAWS[0], b"PING", b"ECHO", b"TIME", b"HELLO", b"AUTH", b"MULTI", b"DISCARD", b"UNWATCH"), _nothing
+    ),
     **dict.fromkeys((b"KEYS", b"SCAN", b"DBSIZE", b"RANDOMKEY"), _which_keys),
     **dict.fromkeys((b"EVAL", b"EVALSHA", b"FCALL"), _script(writes=True)),
     **dict.fromkeys((b"EVAL_RO", b"EVALSHA_RO", b"FCALL_RO"), _script(writes=False)),

@@ -12,7 +12,9 @@ oldest first, as Redis serves the client that has waited longest.
 
 from __future__ import annotations
 
+import functools
 import math
+import sys
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,8 +22,10 @@ from typing import Protocol
 
 from simulator.backend import Backend, Command, Reply, Session
 from simulator.errors import BackendError, EndlessError
+from simulator.origin import origin_of
 
 STEPS_MAX = 10_000
+SIZES_KEPT = 4096
 
 # Where the time to wait stands among the arguments, and in what unit; the other blocking commands name it by BLOCK.
 _TIMEOUT_AT = {
@@ -42,20 +46,32 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A step that happened: who took it, what was sent, what was answered (nothing yet where it blocked)."""
+    """A step that happened: who took it, what was sent, what was answered (nothing yet where it blocked).
+
+    ``origin`` is the service's line that sent it, as ``(file, line number)``; none: it is not known. ``place`` counts the
+    steps that were sent before it in the same flush. ``struck`` names the faults of this step.
+    """
 
     lane: tuple[object, ...]
     connection: int
     commands: tuple[Command, ...]
     replies: tuple[Reply, ...]
+    origin: tuple[str, int] | None = None
+    place: int = 0
+    struck: str = ""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Request:
-    """Commands that take effect together, and the task that sent them."""
+    """Commands that take effect together, and the task that sent them; ``origin`` and ``place`` as a ``Step`` has them.
+
+    Two of them are never equal, whatever they ask for.
+    """
 
     lane: tuple[object, ...]
     commands: tuple[Command, ...]
+    origin: tuple[str, int] | None = None
+    place: int = 0
 
 
 class Client(Protocol):
@@ -66,6 +82,26 @@ class Client(Protocol):
 
     def blocked(self, seconds: float) -> None:
         """Learn that a blocking command found nothing, and will be given up after ``seconds``."""
+
+    def fail(self, words: str) -> None:
+        """Lose the connection: it is closed; what has arrived can still be read, and then an error that says ``words``."""
+
+
+class Faults(Protocol):
+    """What may strike steps, while it is armed; see ``simulator.faults``."""
+
+    @property
+    def now(self) -> str:
+        """What strikes the step that was taken last; empty: nothing."""
+
+    def take(self, door: Door, request: Request) -> Sequence[Reply]:
+        """Let a step happen in the place of ``Gate.perform``, with what strikes it; its replies."""
+
+    def strikes_next(self, lane: tuple[object, ...]) -> bool:
+        """Whether the next step, if ``lane`` takes it, is one at which a fault is due."""
+
+    def refuses(self, lane: tuple[object, ...]) -> bool:
+        """Whether nobody answers when ``lane`` connects."""
 
 
 class Door:
@@ -78,7 +114,10 @@ class Door:
         "database",
         "gate",
         "inbox",
+        "lane",
+        "lives",
         "number",
+        "owner",
         "protocol",
         "queueing",
         "roams",
@@ -91,7 +130,9 @@ class Door:
         self.number = number
         self.database = database
         self.protocol = protocol
-        self.client = client
+        self.client = self.owner = client  # a fault may come between the two
+        self.lives = 0  # how often it was closed
+        self.lane: tuple[object, ...] = ()  # who sent last
         self.inbox: deque[Request] = deque()
         self.blocked: Request | None = None
         self.queueing = False
@@ -114,6 +155,8 @@ class Door:
     def close(self) -> None:
         """Drop the connection: replies that are still due are lost, the session ends."""
         self.gate.forget(self)
+        self.client = self.owner
+        self.lives += 1
         self.blocked = self.subscription = None
         self.queueing = self.roams = False
         self.watched = ()
@@ -128,7 +171,11 @@ class Gate:
     ``parked`` is in the order in which the connections parked. ``trace`` is filled only while it is a list: nothing is
     collected unless a run is being explained. ``touched`` are requests of other connections on which steps have
     told: blocked ones that were served or given up, subscriptions that got a message or were dropped; each with its
-    database, where that is known. Who asks empties it; ``restart`` does too.
+    database, where that is known. Who asks empties it; ``restart`` does too. ``pipelines`` counts the plain pipelines of
+    all runs; with ``whole_pipelines`` each of them is one step, as a server serves it that got it in one packet.
+
+    ``faults`` are those that are armed, until a new run begins. A step that one of them struck is in ``touched``, without
+    a database, since it may have touched anything.
     """
 
     def __init__(self, backend: Backend) -> None:
@@ -140,6 +187,9 @@ class Gate:
         self.steps = 0
         self.trace: list[Step] | None = None
         self.touched: list[tuple[int | None, Request]] = []
+        self.pipelines = 0
+        self.whole_pipelines = False
+        self.faults: Faults | None = None
         self._doors = 0
 
     def open(self, database: int, protocol: int, client: Client) -> Door:
@@ -149,12 +199,21 @@ class Gate:
 
     def submit(self, door: Door, lane: tuple[object, ...], commands: Sequence[Command]) -> None:
         """Send ``commands`` in one flush; they wait in the connection's inbox, a MULTI block as one step."""
-        self._count(commands)
+        self.count(commands)
         if not door.inbox and door.blocked is None:
             self.parked.append(door)
-        door.inbox.extend(Request(lane=lane, commands=group) for group in _steps(commands))
+        groups = _steps(commands) if len(commands) > 1 else [tuple(commands)]
+        if len(groups) > 1:
+            self.pipelines += 1
+            if self.whole_pipelines and not any(command[0].upper() in _APART for command in commands):
+                groups = [tuple(commands)]
+        origin = None if self.trace is None else origin_of(sys._getframe(1))
+        door.lane = lane
+        for place, group in enumerate(groups):
+            door.inbox.append(Request(lane=lane, commands=group, origin=origin, place=place))
 
-    def _count(self, commands: Sequence[Command]) -> None:
+    def count(self, commands: Sequence[Command]) -> None:
+        """Add to the cost what was sent in one flush, wherever it goes."""
         cost = self.cost
         cost.trips += 1
         cost.commands += len(commands)
@@ -167,6 +226,7 @@ class Gate:
         Raises:
             EndlessError: after ``STEPS_MAX`` steps in one run.
             BackendError: the backend cannot be used any more, or has no form of the command.
+            FaultError: a fault is due, and does not exist at this step.
         """
         self.steps += 1
         if self.steps > STEPS_MAX:
@@ -176,23 +236,37 @@ class Gate:
             )
         door = self.parked.pop(index)
         request = door.inbox.popleft()
-        replies = self._perform(door, request)
+        replies = self.perform(door, request) if self.faults is None else self.faults.take(door, request)
+        if self.backend.scripted:
+            self._tell_scripts(door, request)
         if self.trace is not None:
-            self.trace.append(
-                Step(lane=request.lane, connection=door.number, commands=request.commands, replies=tuple(replies))
-            )
+            self.trace.append(self._traced(door, request, replies))
         self._hand_out(door, replies)
         if door.inbox and door.blocked is None:
             self.parked.append(door)
         self._wake()
 
-    def _perform(self, door: Door, request: Request) -> Sequence[Reply]:
-        session = door.session
-        for command in request.commands:
+    def _tell_scripts(self, door: Door, request: Request) -> None:
+        """Count what scripts called among what this step touched: they need not have declared it."""
+        self._touch(door, Request(lane=request.lane, commands=tuple(self.backend.scripted)))
+        self.backend.scripted.clear()
+
+    def _traced(self, door: Door, request: Request, replies: Sequence[Reply]) -> Step:
+        return Step(
+            lane=request.lane, connection=door.number, commands=request.commands, replies=tuple(replies),
+            origin=request.origin, place=request.place, struck="" if self.faults is None else self.faults.now,
+        )  # fmt: skip
+
+    def perform(self, door: Door, request: Request) -> Sequence[Reply]:
+        """Let ``request`` take effect; its replies, none where it blocked. For ``step``, and for faults inside it."""
+        session, commands = door.session, request.commands
+        if len(commands) == 1 and commands[0][0].upper() not in _NOTED:
+            return session.execute(commands[0])
+        for command in commands:
             if command[0].upper() in _REMEMBERED:
                 _remember(door, command)
-        if len(request.commands) == 1:
-            command = request.commands[0]
+        if len(commands) == 1:
+            command = commands[0]
             name = command[0].upper()
             if not door.queueing and (name in _TIMEOUT_AT or (name in _BLOCK_OPTION and _block_at(command))):
                 return self._block(door, request)
@@ -203,7 +277,7 @@ class Gate:
                 if door not in self.subscribed:
                     self.subscribed.append(door)
             return session.execute(command)
-        return [reply for command in request.commands for reply in session.execute(command)]
+        return [reply for command in commands for reply in session.execute(command)]
 
     def _block(self, door: Door, request: Request) -> Sequence[Reply]:
         if door.watched:
@@ -212,7 +286,9 @@ class Gate:
                 f"{words} was sent while keys are watched: the gate tries what may wait inside a transaction, which would "
                 "end the WATCH. Send it before the WATCH, or on another connection"
             )
-        request = Request(lane=request.lane, commands=(_settled(door.session, request.commands[0]),))
+        request = Request(
+            lane=request.lane, commands=(_settled(door.session, request.commands[0]),), place=request.place
+        )
         reply = _at_once(door.session, request.commands[0])
         if reply is not None:
             return [reply]
@@ -224,7 +300,7 @@ class Gate:
     def _wake(self) -> None:
         while self.blocked and self._serve_one():  # serving one, as BLMOVE does, may be what an older one waits for
             pass
-        for door in self.subscribed:
+        for door in tuple(self.subscribed):  # what comes may be what a fault has waited for, and that ends connections
             messages = door.take_pushes()
             if messages:
                 self._touch(door, door.subscription)
@@ -270,6 +346,7 @@ class Gate:
         self.steps = 0
         self.trace = None if self.trace is None else []
         self.touched = []
+        self.faults = None
 
     def waiting(self) -> list[str]:
         """Who waits for what, for a report of a deadlock."""
@@ -277,8 +354,9 @@ class Gate:
 
     @staticmethod
     def _hand_out(door: Door, replies: Sequence[Reply]) -> None:
+        client = door.client
         for reply in replies:
-            door.client.receive(reply)
+            client.receive(reply)
 
 
 def _timeout(command: Command) -> float:
@@ -290,7 +368,9 @@ def _timeout(command: Command) -> float:
 
 _TRANSACTION = {b"MULTI", b"EXEC", b"DISCARD", b"WATCH", b"UNWATCH"}
 _SUBSCRIBING = {b"SUBSCRIBE", b"PSUBSCRIBE", b"SSUBSCRIBE"}
+_APART = {*_TRANSACTION, *_SUBSCRIBING, *_TIMEOUT_AT, *_BLOCK_OPTION}  # never served in one go with others
 _REMEMBERED = {b"WATCH", b"EXEC", b"DISCARD", b"UNWATCH", b"RESET", b"SELECT"}
+_NOTED = _APART | _REMEMBERED  # the gate takes note of these, and of no other
 
 
 def _remember(door: Door, command: Command) -> None:
@@ -321,6 +401,7 @@ def _steps(commands: Sequence[Command]) -> list[tuple[Command, ...]]:
     return steps
 
 
+@functools.lru_cache(maxsize=SIZES_KEPT)
 def _wire_bytes(command: Command) -> int:
     size = 3 + len(str(len(command)))
     for argument in command:

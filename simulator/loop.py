@@ -9,19 +9,35 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import sys
 from asyncio import events
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator
-from contextvars import Context
+from collections.abc import Callable, Collection, Coroutine, Generator
+from contextvars import Context, ContextVar, copy_context
+from dataclasses import dataclass
 from typing import Any, Never, TypeVar, TypeVarTuple
 
 from simulator.clock import NANOSECONDS, VirtualClock
-from simulator.errors import BypassedGateError, EndlessError
+from simulator.errors import BypassedGateError, EndlessError, HaltedError
+from simulator.origin import origin_of
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 READY_MAX = 100_000
 ExceptionHandler = Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object]
+
+
+class Life:
+    """What a process would be: tasks, all that they start and every timer of theirs, which end together in a crash."""
+
+    __slots__ = ("crashed",)
+
+    def __init__(self) -> None:
+        self.crashed = False
+
+
+# Every callback runs in the context of the task that asked for it, so this tells whose it is.
+_LIFE: ContextVar[Life | None] = ContextVar("holdfast_life", default=None)
 
 
 class LaneTask(asyncio.Task[T]):
@@ -39,12 +55,66 @@ class LaneTask(asyncio.Task[T]):
         coro: Coroutine[Any, Any, T],
         *,
         lane: tuple[object, ...],
+        life: Life | None,
         loop: SimulatedLoop,
         name: str | None = None,
         context: Context | None = None,
     ) -> None:
         self.lane = lane
+        self.life = life
         super().__init__(coro, loop=loop, name=name, context=context)
+
+    @property
+    def crashed(self) -> bool:
+        """Whether a crash has left it where it stood: it is not done, and never goes on."""
+        return self.life is not None and self.life.crashed and not self.done()
+
+
+class _Graves:
+    """What crashed in a run, and what would have woken it: kept, since what is collected runs its clean-up."""
+
+    def __init__(self) -> None:
+        self.lives: list[Life] = []
+        self.tasks: list[LaneTask[Any]] = []
+        self.handles: list[events.Handle] = []
+
+    def spares(self, handle: events.Handle) -> bool:
+        """Whether ``handle`` may run, since nobody crashed in whose name it would; otherwise it is kept."""
+        if _alive(handle):
+            return True
+        self.handles.append(handle)
+        return False
+
+
+def _alive(handle: events.Handle) -> bool:
+    life: Life | None = handle._context.get(_LIFE)  # type: ignore[attr-defined]  # typeshed leaves it out
+    return life is None or not life.crashed
+
+
+@dataclass(slots=True, eq=False)
+class Limit:
+    """A timer that is not set before somebody looks at the timers; see ``SimulatedLoop.limit``."""
+
+    loop: SimulatedLoop
+    number: int
+    set_at: float
+    seconds: float
+    callback: Callable[..., object]
+    arguments: tuple[Any, ...]
+    context: Context
+    handle: events.TimerHandle | None = None
+
+    def cancel(self) -> None:
+        """Let it never fire. Cancelling twice, or after it has fired, does nothing."""
+        self.loop._limits.discard(self)
+        if self.handle is not None:
+            self.handle.cancel()
+
+    def arm(self) -> tuple[int, int, events.TimerHandle]:
+        """The timer, as the loop keeps its timers, as if it had been set when the limit was."""
+        when = self.set_at + self.seconds
+        self.handle = events.TimerHandle(when, self.callback, self.arguments, self.loop, self.context)
+        return self.loop._due_ns(when), self.number, self.handle
 
 
 class SimulatedLoop(asyncio.AbstractEventLoop):
@@ -59,8 +129,11 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self._clock = clock
         self._ready: deque[events.Handle] = deque()
         self._timers: list[tuple[int, int, events.TimerHandle]] = []
+        self._limits: set[Limit] = set()  # those that are not among the timers yet
         self._sequence = 0
         self._births = 0
+        self._lives: dict[tuple[object, ...], Life] = {}
+        self._graves: _Graves | None = None
         self.tasks: list[LaneTask[Any]] = []
         self.failures: list[dict[str, Any]] = []
         self._handler: ExceptionHandler | None = None
@@ -106,10 +179,24 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     ) -> events.TimerHandle:
         """Run ``callback`` once the loop's time is ``when``; timers of one moment run in the order they were set."""
         handle = events.TimerHandle(when, callback, args, self, context)
-        due_ns = self._clock.started_ns + round(when * NANOSECONDS)
         self._sequence += 1
-        heapq.heappush(self._timers, (due_ns, self._sequence, handle))
+        heapq.heappush(self._timers, (self._due_ns(when), self._sequence, handle))
         return handle
+
+    def limit(self, seconds: float, callback: Callable[[*Ts], object], *args: *Ts) -> Limit:
+        """As ``call_later``, for what is nearly always cancelled before any time passes: that costs half of a timer."""
+        self._sequence += 1
+        limit = Limit(self, self._sequence, self._clock.elapsed, seconds, callback, args, copy_context())
+        self._limits.add(limit)
+        return limit
+
+    def _due_ns(self, when: float) -> int:
+        return self._clock.started_ns + round(when * NANOSECONDS)
+
+    def _arm_limits(self) -> None:
+        for limit in self._limits:
+            heapq.heappush(self._timers, limit.arm())
+        self._limits.clear()
 
     def _timer_handle_cancelled(self, handle: events.TimerHandle) -> None:
         """Cancelled timers are passed over when they surface."""
@@ -127,7 +214,10 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         **_options: Any,
     ) -> LaneTask[T]:
         """A task in a lane of its own beneath the task that asks, or beneath the world."""
-        return self.start(coro, self._next_lane(), name=name, context=context)  # type: ignore[arg-type]
+        life = _LIFE.get()
+        if context is not None:
+            context.run(_LIFE.set, life)
+        return self._born(coro, self._next_lane(), life, name, context)  # type: ignore[arg-type]
 
     def start(
         self,
@@ -137,8 +227,25 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         name: str | None = None,
         context: Context | None = None,
     ) -> LaneTask[T]:
-        """A task in the lane ``lane``."""
-        task = LaneTask(coro, lane=lane, loop=self, name=name, context=context)
+        """A task in the lane ``lane``; what begins in one of the same first two parts has one life with it."""
+        root = lane[:2]
+        life = self._lives.get(root)
+        if life is None:
+            life = self._lives[root] = Life()
+        if context is None:
+            context = copy_context()
+        context.run(_LIFE.set, life)
+        return self._born(coro, lane, life, name, context)
+
+    def _born(
+        self,
+        coro: Coroutine[Any, Any, T],
+        lane: tuple[object, ...],
+        life: Life | None,
+        name: str | None,
+        context: Context | None,
+    ) -> LaneTask[T]:
+        task = LaneTask(coro, lane=lane, life=life, loop=self, name=name, context=context)
         self.tasks.append(task)
         return task
 
@@ -193,14 +300,18 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
                 if not ready:
                     return
                 handle = ready.popleft()
-                if not handle._cancelled:
+                if not handle._cancelled and (self._graves is None or self._graves.spares(handle)):
                     handle._run()
+        except HaltedError as halted:
+            raise EndlessError(str(halted)) from None
         finally:
             events._set_running_loop(previous)
         raise EndlessError(f"{READY_MAX} callbacks ran without waiting for anything: {ready[0]!r} is next")
 
     def next_timer_ns(self) -> int | None:
         """When the next timer is due, in nanoseconds since 1970; none: no timer is set."""
+        if self._limits:
+            self._arm_limits()
         timers = self._timers
         while timers and timers[0][2].cancelled():
             heapq.heappop(timers)
@@ -211,10 +322,41 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         while (due_ns := self.next_timer_ns()) is not None and due_ns <= self._clock.now_ns:
             self._ready.append(heapq.heappop(self._timers)[2])
 
+    def crash(self, roots: Collection[tuple[object, ...]]) -> list[LaneTask[Any]]:
+        """Stop every task where it stands whose lane begins with one of ``roots``, and all that these have started.
+
+        None of their code runs any more, no clean-up and no timer. What starts in such a lane afterwards is a new life.
+        The tasks that were stopped are returned.
+        """
+        graves = self._graves = self._graves or _Graves()
+        lives = [self._lives.pop(root) for root in roots if root in self._lives]
+        for life in lives:
+            life.crashed = True
+        graves.lives.extend(lives)
+        stopped = [task for task in self.tasks if task.crashed]
+        graves.tasks.extend(stopped)
+        self.tasks[:] = [task for task in self.tasks if not task.crashed]
+        self._arm_limits()
+        self._timers[:] = [timer for timer in self._timers if _alive(timer[2])]
+        heapq.heapify(self._timers)
+        return stopped
+
+    def exhume(self) -> None:
+        """Let what crashed go on, so that it can be ended as every other task: what it does belongs to no run."""
+        graves, self._graves = self._graves, None
+        if graves is not None:
+            for life in graves.lives:
+                life.crashed = False
+            self.tasks.extend(graves.tasks)
+            self._ready.extend(graves.handles)
+
     def restart(self) -> None:
         """Forget everything of the last run; its tasks must have ended."""
+        assert self._graves is None, "what crashed is ended before a new run"
+        self._lives.clear()
         self._ready.clear()
         self._timers.clear()
+        self._limits.clear()
         for task in self.tasks:
             task._log_traceback = False  # asyncio would speak of it when it is collected, which is in some later run
         self.tasks.clear()
@@ -225,8 +367,10 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     # What no schedule can order.
 
     def _bypassed(self, what: str) -> Never:
+        place = origin_of(sys._getframe(2))
+        line = f" in {place[0]}:{place[1]}" if place is not None else ""
         refusal = BypassedGateError(
-            f"{what} was asked of the event loop inside a world, where nothing but Redis commands and time is ordered. "
+            f"{what} was asked of the event loop inside a world{line}, where nothing but Redis commands and time is ordered. "
             "Build the client with world.redis(), and hand in what reaches further out as a callback."
         )
         # Remembered as well, since the code that asked may catch every exception.

@@ -13,11 +13,11 @@ from typing import Any
 
 from simulator.clock import NANOSECONDS
 from simulator.errors import DeadlockError, EndlessError
-from simulator.footprint import EVERYTHING, NOTHING, Footprint, footprint_of
+from simulator.footprint import EVERYTHING, NOTHING, Footprint, footprint_of, runs_scripts
 from simulator.gate import STEPS_MAX, Door, Request
 from simulator.loop import LaneTask
 from simulator.schedule import Schedule, Scheduler, Turn, lane_name
-from simulator.world import TIMERS_MAX, World, answer_of
+from simulator.world import CRASHED, TIMERS_MAX, World, answer_of
 
 CLOCK = "clock"
 TIMER = "timer"
@@ -52,8 +52,9 @@ def race(
 
     A client whose replica has another client, or work in the background, begins with a step of its own, since they
     share memory; the others have begun already. Work of a replica is known by its lane, ``("replica", n)``; work in
-    other lanes is taken to conflict with everything. ``moves`` are seconds by which the clock moves, each in a step at
-    some time before the last answer. With ``timers_race`` the next timer may also come before steps that wait.
+    other lanes is taken to conflict with everything. ``moves`` are seconds by which the clock moves, each in a step of
+    its own, at any time. With ``timers_race`` the next timer may also come before steps that wait. A client whose
+    replica crashes before it has begun does not begin, and has crashed.
 
     Raises:
         DeadlockError: a client waits for something that cannot come.
@@ -69,15 +70,14 @@ class _Race:
         self._moves = list(reversed(moves))
         self._timers_race = timers_race
         self._tasks: list[LaneTask[Any] | None] = [None] * len(clients)
+        self._to_begin: list[int] = []
+        self._crashes_before = len(world.crashes)
         self._steps: list[Turn] = []
-        self._known: dict[int, tuple[Request, Turn]] = {}  # by connection: what waits there, since it began to wait
+        self._known: dict[Request, Turn] = {}  # what waits at the gate or did so in this race
         self._beside: dict[str, Turn] = {}  # by lane: what waits elsewhere than at the gate
 
     def run(self, scheduler: Scheduler) -> Raced:
-        shared = self._shared_replicas()
-        for number, client in enumerate(self._clients, 1):
-            if client.replica not in shared:
-                self._start(number)
+        self._begin()
         self._world.gate.touched.clear()
         for _ in range(STEPS_MAX + TIMERS_MAX):
             turns = self._turns()
@@ -89,28 +89,30 @@ class _Race:
             scheduler.took(turn)
         raise EndlessError(f"the clients have not ended after {STEPS_MAX + TIMERS_MAX} steps and timers")
 
+    def _begin(self) -> None:
+        for number, client in enumerate(self._clients, 1):
+            self._world.assign(("client", number), client.replica)
+        shared = self._shared_replicas()
+        for number, client in enumerate(self._clients, 1):
+            if client.replica in shared:
+                self._to_begin.append(number)
+            else:
+                self._start(number)
+
     def _shared_replicas(self) -> set[int | None]:
         """Those with more than one client, or with other work beside one."""
         users = Counter[int | None](client.replica for client in self._clients)
         for task in self._world.loop.tasks:
             if not task.done():
                 assert task.lane[0] != "client", f"{task!r} is in a lane of the clients that are about to start"
-                users[self._replica_of(task.lane)] += 1
+                users[self._world.replica_of(task.lane)] += 1
         return {replica for replica, count in users.items() if count > 1}
 
-    def _replica_of(self, lane: tuple[object, ...]) -> int | None:
-        kind, number = lane[0], lane[1] if len(lane) > 1 else None
-        if not isinstance(number, int):
-            return None
-        if kind == "client" and number <= len(self._clients):
-            return self._clients[number - 1].replica
-        return number if kind == "replica" else None
-
     def _ended(self) -> Raced:
-        late = [task for task in self._tasks if task is not None and not task.done()]
+        late = [task for task in self._tasks if task is not None and not _over(task)]
         if late:
             raise DeadlockError(self._world.who_waits(late))
-        answers = tuple([answer_of(task) for task in self._tasks if task is not None])
+        answers = tuple([CRASHED if task is None else answer_of(task) for task in self._tasks])
         schedule = Schedule(tuple([turn.lane for turn in self._steps]))
         return Raced(answers=answers, schedule=schedule, steps=tuple(self._steps))
 
@@ -118,21 +120,24 @@ class _Race:
 
     def _turns(self) -> list[Turn]:
         turns = self._at_the_gate()
+        if turns and not (self._to_begin or self._moves or self._timers_race):  # as nearly always
+            return turns
         before, self._beside = self._beside, {}
-        for number, task in enumerate(self._tasks, 1):
-            if task is None:
-                self._offer(lane_name(("client", number)), before, self._clients[number - 1].replica)
+        if self._to_begin:
+            gone = self._world.crashes[self._crashes_before :]
+            self._to_begin = [number for number in self._to_begin if self._clients[number - 1].replica not in gone]
+        for number in self._to_begin:
+            self._offer(lane_name(("client", number)), before, self._clients[number - 1].replica)
         idle = not turns and not self._beside
-        if (idle or self._moves or self._timers_race) and self._unanswered():
-            if self._moves:
-                self._offer(CLOCK, before)
-            if (idle or self._timers_race) and self._world.loop.next_timer_ns() is not None:
-                self._offer(TIMER, before)
+        if self._moves:
+            self._offer(CLOCK, before)
+        if (idle or self._timers_race) and self._unanswered() and self._world.loop.next_timer_ns() is not None:
+            self._offer(TIMER, before)
         turns.extend(self._beside.values())
         return turns
 
     def _unanswered(self) -> bool:
-        return any(task is None or not task.done() for task in self._tasks)
+        return bool(self._to_begin) or any(task is not None and not _over(task) for task in self._tasks)
 
     def _offer(self, lane: str, before: dict[str, Turn], replica: int | None = None) -> None:
         turn = before.get(lane)
@@ -148,20 +153,13 @@ class _Race:
 
     def _at_the_gate(self) -> list[Turn]:
         """One turn for each connection that is parked, in that order."""
-        before, self._known = self._known, {}
-        doors, new = self._world.gate.parked, []
-        for door in doors:
-            known = before.get(door.number)
-            if known is not None and known[0] is door.inbox[0]:
-                self._known[door.number] = known
-            else:
-                new.append(door)
-        lanes = {turn.lane for _, turn in self._known.values()} if new else set()
-        for door in new:
-            turn = self._new_turn(door, lanes)
-            self._known[door.number] = (door.inbox[0], turn)
-            lanes.add(turn.lane)
-        return [self._known[door.number][1] for door in doors]
+        known, doors = self._known, self._world.gate.parked
+        turns = [known.get(door.inbox[0]) for door in doors]
+        for index, door in enumerate(doors):
+            if turns[index] is None:
+                lanes = {turn.lane for turn in turns if turn is not None}
+                turns[index] = known[door.inbox[0]] = self._new_turn(door, lanes)
+        return turns  # type: ignore[return-value]  # none is left to be made
 
     def _new_turn(self, door: Door, lanes: set[str]) -> Turn:
         """What waits at ``door``. A lane that waits there with several connections has a name for each."""
@@ -171,14 +169,24 @@ class _Race:
         while name in lanes:
             more += 1
             name = f"{first}#{more}"
-        replica = self._replica_of(request.lane)
-        known = replica is not None and not door.roams
+        replica = self._world.replica_of(request.lane)
+        known = replica is not None and self._is_told(door, request)
         return Turn(
             lane=name,
             replicas=frozenset() if replica is None else frozenset([replica]),
             footprint=footprint_of(request.commands, door.database, door.watched) if known else EVERYTHING,
             born=len(self._steps),
             commands=request.commands,
+        )
+
+    def _is_told(self, door: Door, request: Request) -> bool:
+        """Whether what ``request`` will touch can be told from its commands."""
+        backend, faults = self._world.backend, self._world.gate.faults
+        return not (
+            door.roams
+            or (faults is not None and faults.strikes_next(request.lane))
+            # Nobody would learn of keys that a script did not declare.
+            or (not backend.sees_scripts and runs_scripts(request.commands))
         )
 
     # What happens.
@@ -208,6 +216,7 @@ class _Race:
             world.move_to(due_ns)
             world.loop.run_ready()
         else:
+            self._to_begin.remove(int(lane))
             self._start(int(lane))
 
     def _start(self, number: int) -> None:
@@ -229,7 +238,12 @@ class _Race:
         raise EndlessError(f"{TIMERS_MAX} timers fired in one move of the clock: a background task does not sleep")
 
     def _touched(self, database: int | None, request: Request) -> tuple[frozenset[int], Footprint]:
-        replica = self._replica_of(request.lane)
+        replica = self._world.replica_of(request.lane)
         if replica is None or database is None:
             return frozenset(), EVERYTHING
         return frozenset([replica]), footprint_of(request.commands, database)
+
+
+def _over(task: LaneTask[Any]) -> bool:
+    """Whether nothing more is to come of it: it has ended, or its replica has crashed."""
+    return task.done() or task.crashed

@@ -133,7 +133,12 @@ class RemoteSession:
 
 
 class RemoteBackend:
-    """A real server behind the gate; made by ``on`` or ``at``, and closed by who made it. Not for two threads at once."""
+    """A real server behind the gate; made by ``on`` or ``at``, and closed by who made it. Not for two threads at once.
+
+    A server does not tell what its scripts call: ``scripted`` stays empty.
+    """
+
+    sees_scripts = False
 
     def __init__(self, address: Mapping[str, Any], where: str, server: RealServer | None) -> None:
         self._address = dict(address)
@@ -143,6 +148,7 @@ class RemoteBackend:
         self._idle: dict[tuple[int, int], list[_Socket]] = {}
         self._sessions: set[RemoteSession] = set()
         self._settings: dict[bytes, bytes] = {}
+        self.scripted: list[Command] = []
         self._clock: tuple[int, int] | None = None
         self._control = self._connect(self._database, 2)
         self.flavour, self._version = self._identity()

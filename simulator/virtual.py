@@ -2,58 +2,122 @@
 
 While a world is entered, ``time``, ``datetime``, ``uuid``, ``secrets``, ``random`` and ``os.urandom`` answer from the
 world's clock and seed. The calendar (``time.time``, ``datetime.now`` and their kin) is time-machine's work; the rest
-are module attributes, replaced on entry and put back on exit. Code that took such a function by name before
-(``from time import monotonic``) keeps the real one.
+are attributes, replaced on entry and put back on exit. Code that took such a function by name before
+(``from time import monotonic``) keeps the real one; of ``random`` it keeps ``random``, ``getrandbits`` and ``gauss``,
+which begin at the run's seed but are one stream for everybody.
 """
 
 from __future__ import annotations
 
-import functools
+import asyncio
 import os
 import random
 import time
-import traceback
 import uuid
+from asyncio import events
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Never
+from typing import Any, Final
 
 import time_machine
 
 from simulator.clock import NANOSECONDS, VirtualClock
-from simulator.errors import BlockingCallError
-
-if TYPE_CHECKING:
-    from simulator.seed import Seed
-
+from simulator.loop import LaneTask
+from simulator.refusing import refusals, refuse_to_block
+from simulator.seed import Seed
 
 NODE = 0x02_00_00_00_00_01
 """The network address of every world's machine: one that nobody administers."""
 
 SEED_BYTES = 32
+Lane = tuple[object, ...]
+WORLD: Final[Lane] = ("world",)
+"""The lane of whatever runs outside of tasks."""
+
+_ABSENT = object()
+_MODULE_WIDE: Final[random.Random] = random.seed.__self__  # type: ignore[attr-defined]  # random's own, which it hides
+
+
+def current_lane() -> Lane:
+    """The lane of the task that runs now."""
+    loop = events._get_running_loop()
+    task = asyncio.current_task(loop) if loop is not None else None
+    return task.lane if isinstance(task, LaneTask) else WORLD
 
 
 class Chance:
-    """Random bytes from a seed, remembered in the order in which they were drawn.
-
-    What was drawn is how an outcome recognises an identifier: ``draws`` holds it, oldest first.
-    """
+    """Chance from a seed: a stream for each lane, so that what one draws does not depend on when others do."""
 
     def __init__(self) -> None:
-        self.draws: list[bytes] = []
-        self._source = random.Random(0)  # noqa: S311 - reproducible is the point
+        self._draws: list[bytes] = []
+        self._lanes: list[Lane] = []  # in which each of them was drawn
+        self._race_from: int | None = None
+        self._bytes_from = self._numbers_from = Seed(0)
+        self._begun: tuple[Seed, Seed, tuple[Any, ...]] | None = None  # a seed, that of numbers, and the module's state
+        self._bytes: dict[Lane, random.Random] = {}
+        self._numbers: dict[Lane, random.Random] = {}
 
     def restart(self, seed: Seed) -> None:
         """Forget what was drawn and start again at ``seed``, with the module ``random`` too."""
-        self.draws = []
-        self._source.seed(seed.number)
-        random.seed(seed.number)
+        self._draws = []
+        self._lanes = []
+        self._race_from = None
+        self._bytes.clear()
+        self._numbers.clear()
+        if self._begun is None or self._begun[0] != seed:  # nearly always it is the one of the run before
+            self._begun = seed, seed.fork("numbers"), seed.random().getstate()
+        self._bytes_from, self._numbers_from, state = self._begun
+        random.Random.setstate(_MODULE_WIDE, state)
+
+    @property
+    def draws(self) -> list[bytes]:
+        """The random bytes that were drawn, oldest first: by them an outcome recognises an identifier.
+
+        What was drawn since ``lanes_race`` is in the order of lanes instead, and within a lane oldest first.
+        """
+        if self._race_from is None:
+            return self._draws
+        late = sorted(range(self._race_from, len(self._draws)), key=lambda number: repr(self._lanes[number]))
+        return [*self._draws[: self._race_from], *(self._draws[number] for number in late)]
+
+    def lanes_race(self) -> None:
+        """Let ``draws`` not depend, from now on and until the next run, on which lane comes first."""
+        self._race_from = len(self._draws)
 
     def urandom(self, size: int, /) -> bytes:
         """``size`` bytes, in place of ``os.urandom``."""
-        drawn = self._source.randbytes(size)
-        self.draws.append(drawn)
+        lane = current_lane()
+        drawn = _stream(self._bytes, self._bytes_from, lane).randbytes(size)
+        self._draws.append(drawn)
+        self._lanes.append(lane)
         return drawn
+
+    def numbers(self) -> random.Random:
+        """The generator that answers, in the lane that runs now, for the functions of the module ``random``."""
+        return _stream(self._numbers, self._numbers_from, current_lane())
+
+    def seed_numbers(self, a: Any = None, version: int = 2) -> None:
+        """In place of ``random.seed``: for this lane alone, or, outside of tasks, for every lane from its beginning."""
+        lane = current_lane()
+        generator = random.Random(0)  # noqa: S311 - reproducible is the point
+        generator.seed(int.from_bytes(self.urandom(SEED_BYTES), "big") if a is None else a, version)
+        if lane == WORLD:
+            self._numbers.clear()
+            self._numbers_from = Seed(_copy(generator).getrandbits(64))
+        self._numbers[lane] = generator
+
+
+def _stream(streams: dict[Lane, random.Random], seed: Seed, lane: Lane) -> random.Random:
+    stream = streams.get(lane)
+    if stream is None:
+        stream = streams[lane] = seed.fork(repr(lane)).random()
+    return stream
+
+
+def _copy(generator: random.Random) -> random.Random:
+    copied = random.Random(0)  # noqa: S311 - reproducible is the point
+    copied.setstate(generator.getstate())
+    return copied
 
 
 class Virtual:
@@ -79,16 +143,15 @@ class Virtual:
         # An aware moment also makes UTC the local time zone, so that naive local times do not name the machine.
         self._travel = time_machine.travel(self._at, tick=False)
         self._traveller = self._travel.start()
-        for module, name, replacement in self._replacements():
-            self._kept.append((module, name, getattr(module, name)))
-            setattr(module, name, replacement)
+        for owner, name, replacement in (*self._clocks(), *self._chances(), *refusals()):
+            self._kept.append((owner, name, vars(owner).get(name, _ABSENT)))
+            setattr(owner, name, replacement)
 
     def leave(self) -> None:
         """Put everything back as it was before ``enter``."""
         assert self._travel is not None, "a world is left after it was entered"
         while self._kept:
-            module, name, original = self._kept.pop()
-            setattr(module, name, original)
+            _put_back(*self._kept.pop())
         self._travel.stop()
         self._travel = self._traveller = None
         random.setstate(self._random_state)
@@ -106,18 +169,9 @@ class Virtual:
             before, self._at = self._at, self._clock.now()
             self._traveller.shift(self._at - before)  # many times faster than move_to, which sets the time zone again
 
-    def _replacements(self) -> list[tuple[Any, str, Callable[..., Any]]]:
-        clock, urandom, original = self._clock, self._chance.urandom, random.Random.seed
-
-        def seed(generator: random.Random, a: Any = None, version: int = 2) -> None:
-            original(generator, int.from_bytes(urandom(SEED_BYTES), "big") if a is None else a, version)
-
-        module_wide: random.Random = random.seed.__self__  # type: ignore[attr-defined]  # a bound method
+    def _clocks(self) -> list[tuple[Any, str, Callable[..., Any]]]:
+        clock = self._clock
         return [
-            (os, "urandom", urandom),
-            (random.Random, "seed", seed),  # a generator without a seed of its own gets one here, not from the system
-            (random, "seed", functools.partial(seed, module_wide)),
-            (random, "_urandom", urandom),  # what SystemRandom, and so `secrets`, draws from
             (time, "monotonic", lambda: clock.now_ns / NANOSECONDS),
             (time, "monotonic_ns", lambda: clock.now_ns),
             (time, "perf_counter", lambda: clock.now_ns / NANOSECONDS),
@@ -126,15 +180,32 @@ class Virtual:
             (uuid, "getnode", lambda: NODE),  # or a uuid1 would name the machine
         ]
 
+    def _chances(self) -> list[tuple[Any, str, Callable[..., Any]]]:
+        chance, urandom, original = self._chance, self._chance.urandom, random.Random.seed
 
-def refuse_to_block(seconds: float, /) -> Never:
-    """In place of ``time.sleep``: virtual time cannot pass while the loop is held up.
+        def seed(generator: random.Random, a: Any = None, version: int = 2) -> None:
+            original(generator, int.from_bytes(urandom(SEED_BYTES), "big") if a is None else a, version)
 
-    Raises:
-        BlockingCallError: always, with the line that called.
-    """
-    caller = traceback.extract_stack(limit=2)[0]
-    raise BlockingCallError(
-        f"time.sleep({seconds}) was called in {caller.filename}:{caller.lineno}: it blocks the event loop, in production "
-        "too. Await asyncio.sleep instead."
-    )
+        sources: list[tuple[str, Callable[..., Any]]] = [
+            ("random", lambda: chance.numbers().random()),
+            ("getrandbits", lambda bits, /: chance.numbers().getrandbits(bits)),
+            ("gauss", lambda mu=0.0, sigma=1.0: chance.numbers().gauss(mu, sigma)),  # which keeps every other for later
+            ("getstate", lambda: chance.numbers().getstate()),
+            ("setstate", lambda state, /: chance.numbers().setstate(state)),
+            ("seed", chance.seed_numbers),
+        ]
+        return [
+            (os, "urandom", urandom),
+            (random.Random, "seed", seed),  # a generator without a seed of its own gets one here, not from the system
+            (random, "_urandom", urandom),  # what SystemRandom, and so `secrets`, draws from
+            *((random, name, source) for name, source in sources),
+            # What else the module offers is a method of the generator that it hides, and draws by these.
+            *((_MODULE_WIDE, name, source) for name, source in sources),
+        ]
+
+
+def _put_back(owner: Any, name: str, original: Any) -> None:
+    if original is _ABSENT:
+        delattr(owner, name)
+    else:
+        setattr(owner, name, original)

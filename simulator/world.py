@@ -11,20 +11,22 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from redis.asyncio import Redis
 
 from simulator.backend import Backend, Record
 from simulator.clock import NANOSECONDS, VirtualClock
-from simulator.connection import GatedConnection, gated
+from simulator.connection import CLOSED_WORDS, GatedConnection, gated
 from simulator.errors import DeadlockError, EndlessError
 from simulator.events import Ear, Event, Registry, readings
 from simulator.fake import FakeBackend
+from simulator.faults import ArmedPlan, Fault, FaultError, FaultPlan
 from simulator.gate import Gate
 from simulator.loop import LaneTask, SimulatedLoop
 from simulator.seed import Seed
 from simulator.virtual import Chance, Virtual
+from simulator.watchdog import Watchdog
 
 T = TypeVar("T")
 
@@ -33,6 +35,7 @@ EPOCH_NS = 1_893_456_000 * NANOSECONDS  # 2030-01-01T00:00:00Z
 DAY_NS = 86_400 * NANOSECONDS
 TIMERS_MAX = 10_000
 CANCELLATIONS_MAX = 100
+CRASHED: Final = ("crashed", None)
 
 
 class World:
@@ -51,11 +54,16 @@ class World:
         self.loop = SimulatedLoop(self.clock)  # type: ignore[abstract]  # what it leaves out is refused by its base
         self.gate = Gate(self.backend)
         self.chance = Chance()
+        self._chance_from = seed.fork("chance")
         self._virtual = Virtual(self.clock, self.chance)
+        self._watchdog = Watchdog()
         self._ear = Ear()
         self._registries: list[Registry] = []
         self._connections: list[GatedConnection] = []
         self._clients: dict[int, tuple[Mapping[str, Any], Redis]] = {}
+        self._homes: dict[tuple[object, ...], int] = {}
+        self.crashes: list[int] = []  # the replicas that crashed in this run, in that order
+        self._armed: ArmedPlan | None = None
         self._asked = 0
 
     # Life.
@@ -66,6 +74,8 @@ class World:
             self._virtual.enter()
             undo.callback(self._ear.stop)
             self._ear.listen()
+            undo.callback(self._watchdog.stop)
+            self._watchdog.start()
             self.restart()
             undo.pop_all()
         return self
@@ -75,21 +85,25 @@ class World:
     ) -> None:
         with ExitStack() as steps:  # from last to first, each whatever becomes of the others
             steps.callback(self._virtual.leave)
+            steps.callback(self._watchdog.stop)
             steps.callback(self._ear.stop)
             steps.callback(self._drop_connections)
             steps.callback(self._end_tasks)
 
     def restart(self) -> None:
         """Begin a new run, as if nothing had happened before it."""
+        self.disarm()
         self._end_tasks()
         self._drop_connections()
         self.clock.restart(self.epoch_ns)
         self._virtual.restart()
-        self.chance.restart(self.seed.fork("chance"))
+        self.chance.restart(self._chance_from)
         self.gate.restart(self.clock.now_ns)
         self.loop.restart()
         self._ear.events.clear()
         self._registries.clear()
+        self._homes.clear()
+        self.crashes.clear()
         self._asked = 0
 
     def _drop_connections(self) -> None:
@@ -104,11 +118,12 @@ class World:
             client.connection = None  # that of a client which keeps one to itself
 
     def _end_tasks(self) -> None:
-        """Cancel what still runs, and let it clean up without Redis and without time.
+        """Cancel what still runs, and what crashed, and let it clean up without Redis and without time.
 
         Raises:
             EndlessError: a task goes on although it was cancelled ``CANCELLATIONS_MAX`` times.
         """
+        self.loop.exhume()
         for _ in range(CANCELLATIONS_MAX):
             alive = [task for task in self.loop.tasks if not task.done()]
             if not alive:
@@ -171,7 +186,8 @@ class World:
     def perform(self, work: Coroutine[Any, Any, T], lane: tuple[object, ...] = ("client", 1)) -> LaneTask[T]:
         """Run ``work`` to its end, and everything beside it for as long as no time has to pass.
 
-        While ``work`` itself waits for time, time passes. The finished task is returned; what it raised is in it.
+        While ``work`` itself waits for time, time passes. The finished task is returned; what it raised is in it. If its
+        replica crashes meanwhile, it is ``crashed`` instead, and never ends.
 
         Raises:
             DeadlockError: ``work`` waits for something that cannot come.
@@ -180,7 +196,7 @@ class World:
         task = self.loop.start(work, lane)
         for _ in range(TIMERS_MAX):
             self.settle()
-            if task.done():
+            if task.done() or task.crashed:
                 return task
             due_ns = self.loop.next_timer_ns()
             if due_ns is None:
@@ -229,6 +245,78 @@ class World:
         others = "; ".join(self.gate.waiting()) or "nobody waits in Redis"
         return f"{places} for something that cannot come: {others}, and no timer is set"
 
+    # What goes wrong.
+
+    def arm(self, plan: FaultPlan) -> None:
+        """Let ``plan`` strike from now on; steps are counted from here. It takes the place of one that is armed."""
+        self.gate.faults = self._armed = ArmedPlan(plan, self)
+
+    def disarm(self) -> None:
+        """Let nothing strike any more, as at the end of a run."""
+        self.gate.faults = self._armed = None
+
+    @property
+    def struck(self) -> tuple[Fault, ...]:
+        """The faults of the armed plan that have struck, in that order."""
+        return tuple(self._armed.struck) if self._armed is not None else ()
+
+    @property
+    def unstruck(self) -> tuple[Fault, ...]:
+        """The faults of the armed plan that have not struck. Where one is left, nothing was learned of it."""
+        return self._armed.unstruck if self._armed is not None else ()
+
+    def assign(self, lane: tuple[object, ...], replica: int) -> None:
+        """What begins in ``lane``, of two parts, runs on ``replica``, until the run ends."""
+        self._homes[lane] = replica
+
+    def replica_of(self, lane: tuple[object, ...]) -> int | None:
+        """On which replica ``lane`` runs: the one it was assigned to, or n for ``("replica", n)``; none: on none."""
+        root = lane[:2]
+        if root[0] == "replica" and len(root) > 1 and isinstance(root[1], int):
+            return root[1]
+        return self._homes.get(root)
+
+    def crash(self, replica: int) -> None:
+        """Let ``replica`` be gone: its tasks stop where they stand, and none of their code runs, clean-up neither.
+
+        Its connections end as the server sees it: what they watch, wait for, listen to and had sent. What is in Redis
+        stays, and another replica of the same number can be built. Tasks that crashed are ended when the next run begins.
+        """
+        self.crashes.append(replica)
+        roots = {("replica", replica), *(lane for lane, home in self._homes.items() if home == replica)}
+        lanes = {task.lane for task in self.loop.crash(roots)}
+        for connection in self._connections:
+            if connection.door.lane in lanes or connection.door.lane[:2] in roots:
+                connection.door.close()
+
+    def restart_server(self) -> None:
+        """Let Redis start again, empty: every connection ends, and keys, scripts, subscriptions and settings are gone."""
+        for connection in self._connections:
+            connection.fail(CLOSED_WORDS)
+        self.backend.restart(self.clock.now_ns)
+
+    def jump(self, seconds: float) -> None:
+        """Let it be ``seconds`` later at once: what falls due meanwhile is ready, at the new time, when code runs next."""
+        self.move_to(self.clock.now_ns + round(seconds * NANOSECONDS))
+
+    def awaits(self, lane: tuple[object, ...]) -> bool:
+        """Whether the last task of ``lane`` is still under way."""
+        return self._task_of(lane) is not None
+
+    def cancel(self, lane: tuple[object, ...]) -> None:
+        """Cancel the last task of ``lane``, which handles that when code runs next.
+
+        Raises:
+            FaultError: there is none, or it has ended.
+        """
+        task = self._task_of(lane)
+        if task is None:
+            raise FaultError(f"nothing is under way in lane {lane}, so nothing can be cancelled there")
+        task.cancel()
+
+    def _task_of(self, lane: tuple[object, ...]) -> LaneTask[Any] | None:
+        return next((task for task in reversed(self.loop.tasks) if task.lane == lane and not task.done()), None)
+
     # What can be seen.
 
     def dump(self) -> Mapping[int, Mapping[bytes, Record]]:
@@ -266,7 +354,9 @@ def _place(task: LaneTask[Any]) -> str:
 
 
 def answer_of(task: asyncio.Task[T]) -> tuple[str, Any]:
-    """How a finished task ended: ``("returned", value)`` or ``("raised", exception)``."""
+    """How a task ended: ``("returned", value)``, ``("raised", exception)``, or ``("crashed", None)`` where it stood."""
+    if isinstance(task, LaneTask) and task.crashed:
+        return CRASHED
     if task.cancelled():
         return "raised", asyncio.CancelledError()
     error = task.exception()

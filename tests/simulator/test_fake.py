@@ -40,10 +40,41 @@ def test_an_emptied_server_is_like_a_new_one(backend: FakeBackend) -> None:
     backend.restart(0)
     fresh, emptied = vars(FakeServer(version=VERSION)), vars(backend._server)
     ours = {name for name in emptied.keys() - fresh.keys() if not name.startswith("_lua_")}
-    assert ours == {"_rules", "_own", "has_run_scripts"}
+    assert ours == {"_own", "has_run_scripts"}
     for name, part in fresh.items():
-        assert type(emptied[name]) is type(part), name
+        assert isinstance(emptied[name], type(part)), name
         assert _held(emptied[name]) == _held(part), name
+
+
+FUNCTIONS = b"""#!lua name=mine
+redis.register_function('drawn', function() return math.random(1000000) end)"""
+
+
+def test_functions_are_forgotten_and_their_chance_begins_again(backend: FakeBackend) -> None:
+    drawn = []
+    for _ in range(2):
+        session = backend.open(0, 2)
+        assert ask(session, "FUNCTION LIST") == []
+        session.execute((b"FUNCTION", b"LOAD", FUNCTIONS))
+        drawn.append([ask(session, "FCALL drawn 0") for _ in range(3)])
+        backend.restart(0)
+    assert drawn[0] == drawn[1]
+    assert len(set(drawn[0])) == 3
+    assert isinstance(ask(backend.open(0, 2), "FCALL drawn 0"), Exception)
+
+
+def test_chance_in_scripts_begins_again_with_each_run_even_where_a_script_seeds_it(backend: FakeBackend) -> None:
+    def drawn(first: str) -> list[Any]:
+        backend.restart(0)
+        session = backend.open(0, 2)
+        return [
+            session.execute((b"EVAL", script.encode(), b"0"))[0] for script in (first, "return math.random(1000000)")
+        ]
+
+    plain, seeded = drawn("return 1"), drawn("math.randomseed(7) return 1")
+    assert plain != seeded
+    assert drawn("return 1") == plain
+    assert drawn("math.randomseed(7) return 1") == seeded
 
 
 def _held(value: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import redis
 
-from simulator.footprint import EVERYTHING, NOTHING, Footprint, conflict, footprint_of
+from simulator.footprint import EVERYTHING, NOTHING, SCRIPT_DRAWS, Footprint, conflict, footprint_of, runs_scripts
 from simulator.server import RealServer
 
 
@@ -208,3 +208,20 @@ def test_the_table_is_no_smaller_than_what_a_server_says(real_server: Callable[[
             assert named <= (footprint.reads | footprint.writes), entry[0]
             assert "RO" in spec["words"] or named <= footprint.writes
     assert compared >= COMPARED_MIN
+
+
+@pytest.mark.parametrize(
+    "command", ["EVAL x 1 a", "evalsha 0f 1 a", "EVAL_RO x 1 a", "EVALSHA_RO 0f 1 a", "FCALL f 1 a", "fcall_ro f 1 a"]
+)
+def test_what_runs_a_script_is_told_from_what_does_not(command: str) -> None:
+    script, other = tuple(command.encode().split()), (b"GET", b"EVAL")
+    assert runs_scripts((script,))
+    assert runs_scripts(((b"MULTI",), script, (b"EXEC",)))
+    assert not runs_scripts((other,))
+    assert not runs_scripts(((b"SCRIPT", b"LOAD", b"x"), (b"FUNCTION", b"LIST")))
+
+
+def test_scripts_that_draw_share_chance_with_each_other_and_not_with_keys() -> None:
+    drawing = footprint_of((SCRIPT_DRAWS,))
+    assert conflict(drawing, drawing)
+    assert not conflict(drawing, of("SET a 1"))

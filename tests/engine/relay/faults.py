@@ -45,6 +45,8 @@ class FailingBackend:
 
     def __init__(self, inner: Backend | None = None) -> None:
         self.inner = inner or FakeBackend()
+        self.sees_scripts = self.inner.sees_scripts
+        self.scripted = self.inner.scripted
         self.faults: list[Fault] = []
         self._steps = 0
 
