@@ -1,27 +1,31 @@
 """Writes down what a stateful service does, and says in its own words what a change has changed.
 
-    subject         what an author declares: replicas, operations, words, horizons, laws
-    finding         subjects by name, as [tool.holdfast], an entry point or module:Class gives them
-    program         what is done to a subject, spelled so that it can be read and pasted
-    renaming        what varies from run to run, renamed by role and first appearance
-    state           everything that is stored and remembered, with words for names
-    outcome         what one step showed: answer, effects, events, cost
-    performing      programs run in a world, and what they showed
-    lenses          which programs are run: the sequence lens, the time lens
-    behaviour       programs with their outcomes, and recordings of many
-    recording       recordings made twice, so that what is not deterministic is named
-    baseline        approved behaviours in files
-    comparing       what is different between two recordings, in groups of one cause
-    deciding        pending results, and their promotion to the baseline
-    explaining      one behaviour with every command and reply
-    racing          operations at once: every outcome, and how it came
-    revision        the same subject at another git revision
-    servers         which Redis a subject is looked at on
-    reporting       the way to the reports, which are found by name
-    command_line    the command ``holdfast``
-    plugin          the same from pytest, a behaviour an item
-    errors          what a user can mend, and the exit codes
-    subjects        the reference services as subjects
+    subject          what an author declares: replicas, operations, words, horizons, laws
+    finding          subjects by name, as [tool.holdfast], an entry point or module:Class gives them
+    program          what is done to a subject, spelled so that it can be read and pasted
+    renaming         what varies from run to run, renamed by role and first appearance
+    state            everything that is stored and remembered, with words for names
+    outcome          what one step showed: answer, effects, events, cost
+    performing       programs run in a world, and what they showed
+    lenses           which programs are run: the sequence, the time and the race lens
+    behaviour        programs with their outcomes, and recordings of many
+    recording        recordings made twice, so that what is not deterministic is named
+    baseline         approved behaviours in files
+    race_text        what operations at once show, as a baseline has it
+    kinds            the kinds of change
+    comparing        what is different between two recordings, in groups of one cause
+    comparing_races  the same of operations at once: anomalies that appeared or vanished
+    deciding         pending results, and their promotion to the baseline
+    explaining       one behaviour with every command and reply
+    racing           operations at once: every outcome, and how it came
+    interrupting     which two accesses raced, and what came between them
+    revision         the same subject at another git revision
+    servers          which Redis a subject is looked at on
+    reporting        the way to the reports, which are found by name
+    command_line     the command ``holdfast``
+    plugin           the same from pytest, a behaviour an item
+    errors           what a user can mend, and the exit codes
+    subjects         the reference services as subjects
 
 Start with ``subject``, then ``performing``. Programs become outcomes in ``performing``; everything after that is pure.
 """

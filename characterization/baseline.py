@@ -2,7 +2,9 @@
 
     <baselines>/<subject>/graph.txt         one transition a line, sorted by the program's spelling
     <baselines>/<subject>/cost.json         commands, round trips and bytes of each program, one a line
+    <baselines>/<subject>/race/*.json       what operations at once show, a file for each pair of operations
     <baselines>/<subject>/backends/*.txt    transitions that another Redis shows otherwise, in the form of graph.txt
+    <baselines>/<subject>/backends/*/*.json the same of operations at once
     <baselines>/<subject>/provenance.json   when, where and with which versions; takes no part in comparing
 
 A baseline is replaced as a whole: a process that is killed while it writes leaves the old one as it was.
@@ -15,17 +17,18 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import filelock
 
-from characterization.behaviour import Behaviour, Recording
+from characterization.behaviour import Behaviour, RaceBehaviour, Recording
 from characterization.errors import BaselineError, HoldfastError, NoBaselineError
 from characterization.outcome import Outcome
 from characterization.program import parse
+from characterization.race_text import parse_races, race_texts
 
 FORMAT = 1
 _HEADER = "holdfast graph"
@@ -48,7 +51,9 @@ class Baseline:
         """What is approved for ``backend``."""
         differences = self.backends.get(backend)
         return (
-            self.recording if differences is None else self.recording.merged({b.program.text: b for b in differences})
+            self.recording
+            if differences is None
+            else self.recording.merged({b.program.text: b for b in differences}, differences.races)
         )
 
 
@@ -199,8 +204,12 @@ class Baselines:
             )
         costs = _read_costs(place / "cost.json")
         recording = parse_graph(_read(place / "graph.txt"), costs, place / "graph.txt")
+        recording = recording.merged({}, {race.program.text: race for race in _read_races(place / "race")})
         others = {
-            path.stem: parse_graph(_read(path), costs, path) for path in sorted((place / "backends").glob("*.txt"))
+            path.stem: parse_graph(_read(path), costs, path).merged(
+                {}, {race.program.text: race for race in _read_races(path.with_suffix(""))}
+            )
+            for path in sorted((place / "backends").glob("*.txt"))
         }
         return Baseline(recording=recording, backends=others)
 
@@ -283,6 +292,13 @@ def _read(path: Path) -> str:
         raise BaselineError(f"{path} cannot be read: {error}. {_RESTORE}") from error
 
 
+def _read_races(folder: Path) -> Iterator[RaceBehaviour]:
+    for path in sorted(folder.glob("*.json")):
+        text = _read(path)
+        _check_merged(text.split("\n"), path)
+        yield from parse_races(text, path)
+
+
 def _read_costs(path: Path) -> dict[str, tuple[int, int, int]]:
     text = _read(path)
     _check_merged(text.split("\n"), path)
@@ -297,11 +313,21 @@ def _write_files(folder: Path, baseline: Baseline, provenance: Mapping[str, obje
     _write(folder / "graph.txt", graph_text(baseline.recording))
     _write(folder / "cost.json", cost_text(baseline.recording))
     _write(folder / "provenance.json", json.dumps(provenance, indent=2, sort_keys=True) + "\n")
-    differing = {name: recording for name, recording in baseline.backends.items() if len(recording)}
+    _write_races(folder / "race", baseline.recording)
+    differing = {name: each for name, each in baseline.backends.items() if len(each) or each.races}
     if differing:
         (folder / "backends").mkdir()
     for name, recording in differing.items():
         _write(folder / "backends" / f"{name}.txt", graph_text(recording))
+        _write_races(folder / "backends" / name, recording)
+
+
+def _write_races(folder: Path, recording: Recording) -> None:
+    texts = race_texts(recording.subject, recording.races.values())
+    if texts:
+        folder.mkdir()
+    for name, text in texts.items():
+        _write(folder / f"{name}.json", text)
 
 
 def _write(path: Path, text: str) -> None:
@@ -311,13 +337,20 @@ def _write(path: Path, text: str) -> None:
         os.fsync(file.fileno())
 
 
-def differing(baseline: Recording, seen: Iterable[Behaviour]) -> Recording:
-    """Those of ``seen`` that show something else than ``baseline`` has."""
-    return Recording(
-        baseline.subject,
-        [
-            each
-            for each in seen
-            if (known := baseline.get(each.program.text)) is None or known.outcome.seen != each.outcome.seen
-        ],
-    )
+def differing(baseline: Recording, seen: Recording) -> Recording:
+    """That of ``seen`` which shows something else than ``baseline`` has."""
+    transitions = [
+        each
+        for each in seen
+        if (known := baseline.get(each.program.text)) is None or known.outcome.seen != each.outcome.seen
+    ]
+    races = [
+        race
+        for text, race in seen.races.items()
+        if (pinned := baseline.races.get(text)) is None or _shown(pinned) != _shown(race)
+    ]
+    return Recording(baseline.subject, transitions, races)
+
+
+def _shown(race: RaceBehaviour) -> object:
+    return {mark for _, mark in race.serial}, {each.seen for each in race.anomalies}

@@ -24,16 +24,28 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from characterization import deciding, reporting
 from characterization.baseline import Baseline, Baselines, differing
-from characterization.behaviour import Behaviour, Recording
+from characterization.behaviour import Behaviour, RaceBehaviour, RaceOutcome, Recording
 from characterization.comparing import Comparison, Kind, compare
+from characterization.comparing_races import RaceGroup
 from characterization.errors import ExitCode, HoldfastError, NothingSelectedError, SubjectError
 from characterization.explaining import explain as explain_program
 from characterization.finding import Project, find_project, load_subject
+from characterization.lenses.race import replicas_of
 from characterization.lenses.runner import Place, local_runner
 from characterization.performing import Performer
-from characterization.program import Call, Program, parse
-from characterization.racing import Contest
-from characterization.recording import Look, Pool, Settings, explore_both, look_again, otherwise, runners, workers_for
+from characterization.program import AtOnce, Call, Move, Program, parse
+from characterization.racing import Contest, Race
+from characterization.recording import (
+    Look,
+    Pool,
+    Settings,
+    explore_both,
+    look_again,
+    look_at_pinned,
+    otherwise,
+    runners,
+    workers_for,
+)
 from characterization.recording import record as record_twice
 from characterization.revision import worktree
 from characterization.servers import RedisChoice, redis_choice
@@ -44,6 +56,7 @@ from simulator.seed import Seed
 from simulator.world import World
 
 SEED = 20_260_201
+_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,12 +125,33 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _session(folder: Path | None, seed: int, workers: int, redis: str, as_json: bool) -> Session:  # noqa: FBT001 - click's
+def _looking(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of those commands that look through the lenses."""
+    decorators = [
+        click.option("--no-race", is_flag=True, help="Leave the race lens out: a quick look at what is in order."),
+        click.option("--budget", type=click.FloatRange(0), metavar="SECONDS",
+                     help="How long the race lens may take for one SUBJECT; what is not run by then is named."),
+    ]  # fmt: skip
+    for decorator in reversed(decorators):
+        command = decorator(command)
+    return command
+
+
+def _session(
+    folder: Path | None,
+    seed: int,
+    workers: int,
+    redis: str,
+    *,
+    as_json: bool,
+    no_race: bool = False,
+    budget: float | None = None,
+) -> Session:
     project = find_project(Path.cwd())
     return Session(
         project=project,
         baselines=Baselines(folder if folder is not None else project.baselines),
-        settings=Settings(seed=Seed(seed), workers=workers),
+        settings=Settings(seed=Seed(seed), workers=workers, races=not no_race, seconds_max=budget),
         redis=redis,
         as_json=as_json,
     )
@@ -160,6 +194,7 @@ def holdfast() -> None:
 
 @holdfast.command()
 @click.argument("subjects", nargs=-1)
+@click.option("--no-race", is_flag=True, help="Leave the race lens out.")
 @_options
 def record(subjects: tuple[str, ...], **options: Any) -> int:
     """Look at SUBJECTs twice, and keep what was seen: as the first baseline, or pending a decision.
@@ -196,6 +231,7 @@ def _record_here(session: Session, name: str, place: Place, pools: tuple[Pool | 
                 {
                     "subject": recording.subject,
                     "transitions": len(recording),
+                    "races": races_json(recording),
                     "written": True,
                     "behaviours": [{"id": each.ident, "program": each.program.text} for each in recording],
                 }
@@ -213,28 +249,36 @@ def _record_elsewhere(session: Session, place: Place) -> ExitCode:
         baseline = session.baselines.read(subject)
         result, look = _look(session, place, baseline, choice)
         recording = look.recording
-        pinned = differing(baseline.recording, recording).merged(_still_pinned(baseline, choice.flavour, result))
+        pinned = differing(baseline.recording, recording).merged(*_still_pinned(baseline, choice.flavour, result))
         backends = {**baseline.backends, choice.flavour: pinned}
         about = deciding.provenance(place.target, choice.backend.name, session.settings.seed.number)
         session.baselines.write(subject, Baseline(recording=baseline.recording, backends=backends), about)
     session.say(
-        f"{subject} on {choice.backend.name}: {len(backends[choice.flavour])} of {len(recording)} differ; pinned"
+        f"{subject} on {choice.backend.name}: {len(pinned)} of {len(recording)} transitions and {len(pinned.races)} of "
+        f"{len(recording.races)} races differ; pinned"
     )
-    for each in backends[choice.flavour]:
+    for each in (*pinned, *pinned.races.values()):
         session.say(f"    {each.program.text}")
     _say_unrun(session, result)
     session.results.append(comparison_json(result))
     return ExitCode.INCONCLUSIVE if result.unrun else ExitCode.AS_PINNED
 
 
-def _still_pinned(baseline: Baseline, flavour: str, result: Comparison) -> dict[str, Behaviour | None]:
+def _still_pinned(
+    baseline: Baseline, flavour: str, result: Comparison
+) -> tuple[dict[str, Behaviour | None], dict[str, RaceBehaviour | None]]:
     """What was pinned of a Redis before, and could not be run on it this time: that does not unpin it."""
     unrun = {program for program, _ in result.unrun}
-    return {each.program.text: each for each in baseline.backends.get(flavour, ()) if each.program.text in unrun}
+    known = baseline.backends.get(flavour, Recording(result.subject, []))
+    return (
+        {each.program.text: each for each in known if each.program.text in unrun},
+        {text: race for text, race in known.races.items() if text in unrun},
+    )
 
 
 @holdfast.command()
 @click.argument("subjects", nargs=-1)
+@_looking
 @_options
 def check(subjects: tuple[str, ...], **options: Any) -> int:
     """Look at SUBJECTs again, and compare with their baselines. For CI: writes no tracked file."""
@@ -253,8 +297,8 @@ def check(subjects: tuple[str, ...], **options: Any) -> int:
             codes.append(ExitCode.INCONCLUSIVE if look.endless and code is not ExitCode.CHANGED else code)
             if not choice.real:
                 about = deciding.provenance(place.target, choice.backend.name, session.settings.seed.number)
-                _leave_for_a_decision(session, result, look.recording, about)
-            elif result.groups:  # what another Redis shows is never promoted in place of the baseline
+                _leave_for_a_decision(session, result, _with_unrun(look.recording, baseline, result), about)
+            elif result.different:  # what another Redis shows is never promoted in place of the baseline
                 session.say("    `holdfast record` with the same --redis pins what it shows, beside the baseline")
     session.answer(session.results)
     return _gravest(codes)
@@ -275,19 +319,28 @@ def _look(
             (program, f"{choice.backend.name} has no clock that can be moved: {choice.why}") for program in moved
         )
         pinned = pinned.merged(dict.fromkeys(moved))
+    total = len(pinned) + (len(pinned.races) if session.settings.races else 0)
     with (
-        _progress(f"check {pinned.subject}", len(pinned)) as done,
+        _progress(f"check {pinned.subject}", total) as done,
         runners(session.settings, place, choice.backend if choice.real else None, pool) as runner,
     ):
-        look = look_again(place, pinned, runner, done, walk=not choice.real)
+        again = look_at_pinned if choice.real else look_again
+        look = again(place, pinned, runner, session.settings, done)
     if look.endless:
         session.say(look.endless)
-    result = compare(pinned, look.recording, unrun)
-    return result, look
+    if pinned.races and not session.settings.races:
+        session.say(f"{pinned.subject}: {len(pinned.races)} programs of the race lens were left out")
+    return compare(pinned, look.recording, (*unrun, *look.unrun), look.lost), look
+
+
+def _with_unrun(seen: Recording, baseline: Baseline, result: Comparison) -> Recording:
+    """``seen``, and those pinned races that were not run this time: accepting what was shown does not unpin them."""
+    races = baseline.recording.races
+    return seen.merged({}, {program: races[program] for program, _ in result.unrun if program in races})
 
 
 def _leave_for_a_decision(session: Session, result: Comparison, recording: Recording, about: dict[str, object]) -> None:
-    if result.groups:
+    if result.different:
         deciding.keep_pending(session.project, recording, about)
         session.say(f"    accept with `holdfast accept {result.subject}`, or by the names above")
     else:
@@ -314,11 +367,24 @@ def _gravest(codes: Sequence[ExitCode]) -> ExitCode:
     return min(codes, key=order.index)
 
 
+def races_json(recording: Recording) -> dict[str, object]:
+    """What the race lens saw of a subject, in numbers."""
+    races = recording.races.values()
+    return {
+        "programs": len(races),
+        "complete": sum(race.explored.complete for race in races),
+        "classes": sum(race.explored.classes for race in races),
+        "outcomes": sum(race.outcomes for race in races),
+        "anomalies": sum(len(race.anomalies) for race in races),
+    }
+
+
 def comparison_json(result: Comparison) -> dict[str, object]:
     """A comparison as JSON: its counts, and every group with the programs that show it."""
     return {
         "subject": result.subject,
         "compared": result.compared,
+        "raced": result.raced,
         "counts": {kind.value: result.count(kind) for kind in Kind},
         "unrun": [{"program": program, "why": why} for program, why in result.unrun],
         "groups": [
@@ -332,12 +398,36 @@ def comparison_json(result: Comparison) -> dict[str, object]:
             }
             for group in result.groups
         ],
+        "races": [_race_group_json(group) for group in result.race_groups],
     }
+
+
+def _race_group_json(group: RaceGroup) -> dict[str, object]:
+    return {
+        "kind": group.kind.value,
+        "follows": group.follows,
+        "operation": group.operation,
+        "between": group.others,
+        "split": group.split,
+        "behaviours": [
+            {"id": change.behaviour.ident, "program": change.program.text, "why": change.why,
+             "before": _outcome_json(change.before), "after": _outcome_json(change.after)}
+            for change in group.changes
+        ],
+    }  # fmt: skip
+
+
+def _outcome_json(outcome: RaceOutcome | None) -> dict[str, object] | None:
+    if outcome is None:
+        return None
+    raced = outcome.interruption
+    return {**asdict(outcome), "sentence": "" if raced is None else raced.sentence}
 
 
 @holdfast.command("compare")
 @click.argument("subjects", nargs=-1, required=True)
 @click.option("--base", metavar="REV", help="Compare the code at this git revision with the working tree.")
+@click.option("--no-race", is_flag=True, help="Leave the race lens out.")
 @_options
 def compare_command(subjects: tuple[str, ...], base: str | None, **options: Any) -> int:
     """Compare two implementations, OLD and NEW, or with --base the SUBJECTs at a git revision and now."""
@@ -359,7 +449,7 @@ def compare_command(subjects: tuple[str, ...], base: str | None, **options: Any)
 
 def _compare_places(session: Session, old: Place, new: Place) -> ExitCode:
     # In worker processes even if it is one: two versions of a package do not fit into this process.
-    settings = Settings(seed=session.settings.seed, workers=max(2, session.settings.workers))
+    settings = replace(session.settings, workers=max(2, session.settings.workers))
     with _progress(f"compare {old.target} {new.target}") as done:
         first, second = explore_both(old, new, settings, done)
     return _conclude(session, compare(first, second))
@@ -367,11 +457,24 @@ def _compare_places(session: Session, old: Place, new: Place) -> ExitCode:
 
 @holdfast.command()
 @click.argument("ident")
+@click.option(
+    "--svg", metavar="FILE", type=_FILE, help="Of what happens at once, write the lanes there, as one SVG file."
+)
 @_options
-def explain(ident: str, **options: Any) -> int:
-    """Show one behaviour, by its ID or by SUBJECT and program: every command, every reply, every effect."""
+def explain(ident: str, svg: Path | None, **options: Any) -> int:
+    """Show one behaviour, by its ID or by SUBJECT and program: every command, every reply, every effect.
+
+    Of what happens at once: a lane for each client, and the accesses that raced.
+    """
     session = _session(**options)
     place, program, name = _located(session, ident)
+    if program.at_once is not None:
+        races = _raced(session, place, [program], None)
+        _draw(session, races, svg)
+        session.answer([asdict(race) for race in races])
+        return ExitCode.AS_PINNED
+    if svg is not None:
+        raise click.UsageError("--svg draws what happens at once; the state graph is `holdfast graph --svg`")
     with redis_choice(session.redis) as choice, World(session.settings.seed, choice.backend) as world:
         performer = Performer(load_subject(place.target, place.folders), world)
         explanation = explain_program(performer, program, name)
@@ -388,13 +491,46 @@ def explain(ident: str, **options: Any) -> int:
     return ExitCode.AS_PINNED
 
 
+def _raced(session: Session, place: Place, programs: Sequence[Program], schedules_max: int | None) -> list[Race]:
+    """Each of ``programs``, which end at once, explored here and told."""
+    races = []
+    subject = load_subject(place.target, place.folders)
+    with redis_choice(session.redis) as choice, World(session.settings.seed, choice.backend) as world:
+        for program in programs:
+            performer = Performer(subject, world, replicas_of(type(subject), program))
+            races.append(Contest(performer, program, schedules_max or type(subject).bounds.schedules).explore())
+    for race in races:
+        session.say(reporting.terminal().race(race, colour=sys.stdout.isatty()))
+    return races
+
+
+def _draw(session: Session, races: Sequence[Race], svg: Path | None) -> None:
+    if svg is not None:
+        if len(races) != 1:
+            raise click.UsageError(f"--svg draws one program, and these are {len(races)}: spell out both calls")
+        _write(svg, reporting.lanes().svg(races[0]))
+        session.say(f"written to {svg}")
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise HoldfastError(f"{path} cannot be written: {error.strerror}") from error
+
+
 @holdfast.command()
 @click.argument("ident")
+@click.option("--schedule", metavar="SCHEDULE", help="Of what happens at once, this one, as it was printed: '1 2*2 1'.")
 @_options
-def replay(ident: str, **options: Any) -> int:
+def replay(ident: str, schedule: str | None, **options: Any) -> int:
     """Run one behaviour again, by its ID or by SUBJECT and program, and say whether it is as pinned."""
     session = _session(**options)
     place, program, name = _located(session, ident)
+    if program.at_once is not None:
+        return _replay_race(session, place, program, schedule)
+    if schedule is not None:
+        raise click.UsageError(f"`{program.text}` has one schedule only: nothing in it happens at once")
     subject = load_subject(place.target, place.folders)
     with redis_choice(session.redis) as choice, local_runner(subject, session.settings.seed, choice.backend) as runner:
         (outcome,) = runner.run([program], lambda _: None)
@@ -417,6 +553,53 @@ def replay(ident: str, **options: Any) -> int:
     return ExitCode.CHANGED if result.changed else ExitCode.AS_PINNED
 
 
+def _replay_race(session: Session, place: Place, program: Program, schedule: str | None) -> int:
+    """One schedule, to the letter; or without one, the orders and every pinned witness."""
+    subject = load_subject(place.target, place.folders)
+    name = type(subject).name
+    known = session.baselines.exists(name)
+    with redis_choice(session.redis) as choice, World(session.settings.seed, choice.backend) as world:
+        pinned = session.baselines.read(name).on(choice.flavour).races.get(program.text) if known else None
+        contest = Contest(Performer(subject, world, replicas_of(type(subject), program)), program)
+        if schedule is not None:
+            race = contest.again(_schedule(schedule))
+        else:
+            sighting = contest.sighting(_needed(pinned, name, program), only_witnesses=True)
+    if schedule is not None:
+        session.say(reporting.terminal().race(race, colour=sys.stdout.isatty()))
+        session.say(_as_pinned(race.outcomes[0], pinned))
+        session.answer(asdict(race))
+        anomalies = {each.seen for each in pinned.anomalies} if pinned is not None else set()
+        (outcome,) = race.outcomes
+        other = pinned is not None and not outcome.serial and outcome.seen not in anomalies
+        return ExitCode.CHANGED if other else ExitCode.AS_PINNED
+    assert pinned is not None, "what is not pinned was refused"
+    lost = {(program.text, witness): why for witness, why in sighting.lost.items()}
+    result = compare(Recording(name, [], [pinned]), Recording(name, [], [sighting.behaviour]), (), lost)
+    session.say(reporting.terminal().comparison(result))
+    session.answer(comparison_json(result))
+    return ExitCode.CHANGED if result.changed else ExitCode.AS_PINNED
+
+
+def _needed(pinned: RaceBehaviour | None, name: str, program: Program) -> RaceBehaviour:
+    if pinned is None:
+        raise NothingSelectedError(
+            f"`{program.text}` is not pinned for {name}: name a schedule with --schedule, or see all outcomes with "
+            f"`holdfast explain '{name}: {program.text}'`"
+        )
+    return pinned
+
+
+def _as_pinned(outcome: RaceOutcome, pinned: RaceBehaviour | None) -> str:
+    """Whether the outcome of one schedule is one that is pinned."""
+    if pinned is None:
+        return "not pinned: there is no such program in the baseline"
+    if outcome.serial:
+        return "some order has this outcome too"
+    known = any(each.seen == outcome.seen for each in pinned.anomalies)
+    return "as pinned: this anomaly is in the baseline" if known else "NOT PINNED: this anomaly is not in the baseline"
+
+
 def _located(session: Session, ident: str) -> tuple[Place, Program, str]:
     """A behaviour by its ID, from what is pending or pinned; or by ``SUBJECT: program``."""
     subject, colon, spelled = ident.partition(": ")
@@ -432,7 +615,8 @@ def _located(session: Session, ident: str) -> tuple[Place, Program, str]:
     subject = ident.partition("/")[0]
     for source in (deciding.pending_of(session.project), session.baselines):
         if source.exists(subject):
-            for behaviour in source.read(subject).recording:
+            recording = source.read(subject).recording
+            for behaviour in (*recording, *recording.races.values()):
                 if behaviour.ident == ident:
                     return session.place(session.target(subject)), behaviour.program, ident
     raise NothingSelectedError(
@@ -448,49 +632,60 @@ def _located(session: Session, ident: str) -> tuple[Place, Program, str]:
 @click.option(
     "--replicas", type=click.IntRange(1), default=1, show_default=True, help="Spread the calls over processes."
 )
-@click.option("--schedule", metavar="SCHEDULE", help="Run this one again, as it was printed: '1 2*2 1'.")
+@click.option("--schedules", type=click.IntRange(1), metavar="N", help="How many schedules are run at most.")
+@click.option("--svg", metavar="FILE", type=_FILE, help="Write the lanes there, as one SVG file.")
 @_options
 def explore_command(
-    subject: str, calls: tuple[str, ...], prelude: str, replicas: int, schedule: str | None, **options: Any
+    subject: str,
+    calls: tuple[str, ...],
+    prelude: str,
+    replicas: int,
+    schedules: int | None,
+    svg: Path | None,
+    **options: Any,
 ) -> int:
     """Run CALLs at once, in every interleaving: their outcomes, and which of them no order of the same calls explains.
 
     A CALL is spelled as in a program, `'increment_relay_count s1 5'`, or is the name of an operation: then every
-    call of it is tried.
+    call of it is tried. `'clock +7200s'` lets the clock move meanwhile.
     """
     session = _session(**options)
     place = session.place(session.target(subject))
     loaded = load_subject(place.target, place.folders)
-    contests = _contests(loaded, calls, replicas)
-    races = []
+    programs = [parse(prelude).then(each) for each in _at_once(loaded, calls, replicas)]
     session.say(f"seed {session.settings.seed.number}, redis {_shown_address(session.redis)}")
-    with redis_choice(session.redis) as choice, World(session.settings.seed, choice.backend) as world:
-        performer = Performer(loaded, world, max(replicas, type(loaded).replicas))
-        for contest in (Contest(performer, parse(prelude), each) for each in contests):
-            races.append(contest.explore() if schedule is None else contest.again(_schedule(schedule)))
-            session.say(reporting.terminal().race(races[-1]))
+    races = _raced(session, place, programs, schedules)
+    _draw(session, races, svg)
     session.answer([asdict(race) for race in races])
     return ExitCode.AS_PINNED
 
 
-def _contests(subject: Subject, spelled: Sequence[str], replicas: int) -> list[list[Call]]:
+def _at_once(subject: Subject, spelled: Sequence[str], replicas: int) -> list[AtOnce]:
     """What to run at once: for each of ``spelled`` the call, or every call of the operation, the n-th on replica n."""
-    if len(spelled) < 2:
+    moves = [
+        part.seconds
+        for text in spelled
+        if text.startswith("clock ")
+        for part in parse(text).parts
+        if isinstance(part, Move)
+    ]
+    named = [text for text in spelled if not text.startswith("clock ")]
+    if len(named) + len(moves) < 2 or not named:
         raise click.UsageError("name two calls or more: `holdfast explore SUBJECT 'get s1' 'save s1'`")
-    choices = [_calls_of(subject, text, place % replicas + 1) for place, text in enumerate(spelled)]
-    return [list(calls) for calls in itertools.product(*choices)]
+    choices = [_calls_of(subject, text, place % replicas + 1) for place, text in enumerate(named)]
+    return [
+        AtOnce(clients=tuple((call,) for call in calls), moves=tuple(moves)) for calls in itertools.product(*choices)
+    ]
 
 
 def _calls_of(subject: Subject, text: str, replica: int) -> list[Call]:
     operations = type(subject).operations()
     if text in operations and operations[text].arguments:
         return list(operations[text].calls(replica))
-    (part,) = parse(text).parts or (None,)
+    part = next(iter(parse(text).parts), None)
     if not isinstance(part, Call):
         raise click.UsageError(f"`{text}` is not a call: they are spelled as in a program, 'save s1'")
-    if part.operation not in operations:
-        raise SubjectError(f"{subject.name} has no operation called {part.operation!r}; it has {', '.join(operations)}")
-    operations[part.operation].bind(part)
+    type(subject).operation(part.operation).bind(part)
     return [replace(part, replica=max(part.replica, replica))]
 
 
@@ -512,7 +707,7 @@ def _schedule(text: str) -> Schedule:
 @click.option(
     "--svg",
     metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=_FILE,
     help="Write the picture there, as one SVG file.",
 )
 @_options
@@ -525,10 +720,7 @@ def graph(subject: str, against: Path | None, svg: Path | None, **options: Any) 
     recording = source.read(name).recording
     older = Baselines(against).read(name).recording if against is not None else None
     if svg is not None:
-        try:
-            svg.write_text(reporting.graph().svg(recording, against=older), encoding="utf-8")
-        except OSError as error:
-            raise HoldfastError(f"{svg} cannot be written: {error.strerror}") from error
+        _write(svg, reporting.graph().svg(recording, against=older))
         session.say(f"written to {svg}")
     else:
         session.say(reporting.graph().text(recording, against=older))

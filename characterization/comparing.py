@@ -6,26 +6,17 @@ later ones are reported only as far as they do something else themselves. Pure: 
 
 from __future__ import annotations
 
-import enum
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from characterization.behaviour import Behaviour, Recording
+from characterization.comparing_races import RaceChange, RaceGroup, compare_races, grouped_races
+from characterization.kinds import Kind as Kind
 from characterization.program import Call, Program
 
 GROUPS_MAX = 20
-
-
-class Kind(enum.StrEnum):
-    """The kinds of change that the sequence and time lenses know, the gravest first."""
-
-    RESPONSE = "response"
-    EFFECT = "effect"
-    GONE = "gone"
-    NEW = "new"
-    COST = "cost"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +86,9 @@ class Group:
 class Comparison:
     """All that is different between two recordings of a subject.
 
-    ``compared`` counts the behaviours that both have. ``unrun`` are those of the old recording that could not be run here,
-    with the reason: they are neither changed nor as pinned.
+    ``compared`` counts the transitions that both have, ``raced`` the programs whose end happens at once. ``unrun`` are
+    those of the old recording that could not be run here, with the reason: they are neither changed nor as pinned.
+    ``anomalies`` is how many there are now.
     """
 
     subject: str
@@ -105,19 +97,37 @@ class Comparison:
     changes: tuple[Change, ...]
     groups: tuple[Group, ...]
     unrun: tuple[tuple[str, str], ...] = ()
+    raced: int = 0
+    anomalies: int = 0
+    race_changes: tuple[RaceChange, ...] = ()
+    race_groups: tuple[RaceGroup, ...] = ()
 
     @property
     def changed(self) -> bool:
         """Whether anything but the cost is different."""
-        return any(change.kind is not Kind.COST for change in self.changes)
+        return bool(self.race_changes) or any(change.kind is not Kind.COST for change in self.changes)
+
+    @property
+    def different(self) -> bool:
+        """Whether anything is."""
+        return bool(self.changes or self.race_changes)
 
     def count(self, *kinds: Kind) -> int:
-        """How many behaviours changed in one of ``kinds``."""
-        return sum(change.kind in kinds for change in self.changes)
+        """How many behaviours changed in one of ``kinds``, one after another or at once."""
+        everything: list[Change | RaceChange] = [*self.changes, *self.race_changes]
+        return sum(change.kind in kinds for change in everything)
 
 
-def compare(old: Recording, new: Recording, unrun: Sequence[tuple[str, str]] = ()) -> Comparison:
-    """What is different in ``new``. Behaviours that only ``old`` has are *gone*, unless they could not be run."""
+def compare(
+    old: Recording,
+    new: Recording,
+    unrun: Sequence[tuple[str, str]] = (),
+    lost: Mapping[tuple[str, str], str] | None = None,
+) -> Comparison:
+    """What is different in ``new``. Behaviours that only ``old`` has are *gone*, unless they could not be run.
+
+    ``lost`` says what became of the witnesses of anomalies that are no longer found, by program and schedule.
+    """
     left_out = {program for program, _ in unrun}
     changes = [
         change
@@ -125,9 +135,14 @@ def compare(old: Recording, new: Recording, unrun: Sequence[tuple[str, str]] = (
         if (change := _change(old.get(program), new.get(program))) is not None
     ]
     total = sum(1 for each in new if each.program.text in old)
+    before = {text: race for text, race in old.races.items() if text not in left_out}
+    touched = frozenset(change.program.subject_of for change in changes if change.kind is not Kind.COST)
+    raced = compare_races(before, new.races, touched=touched, lost=lost)
     return Comparison(
         subject=new.subject, compared=total, total=len(new), changes=tuple(changes), groups=grouped(changes),
-        unrun=tuple(unrun),
+        unrun=tuple(unrun), race_changes=raced, race_groups=grouped_races(raced),
+        raced=sum(text in new.races for text in before),
+        anomalies=sum(len(race.anomalies) for race in new.races.values()),
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from characterization.baseline import Baseline, Baselines
 from characterization.behaviour import Recording
 from characterization.comparing import Change, compare
+from characterization.comparing_races import RaceChange
 from characterization.errors import NothingSelectedError
 from characterization.finding import Project
 
@@ -54,7 +55,7 @@ def forget_pending(project: Project, subject: str) -> None:
             pending.remove(subject)
 
 
-def accept(baselines: Baselines, project: Project, asked: Sequence[str]) -> list[Change]:
+def accept(baselines: Baselines, project: Project, asked: Sequence[str]) -> list[Change | RaceChange]:
     """Promote pending results to the baseline: those that ``asked`` names, by ident, by pattern, or by a subject's name.
 
     Nothing is run: what is promoted is what was shown. The changes that were promoted are returned.
@@ -62,7 +63,7 @@ def accept(baselines: Baselines, project: Project, asked: Sequence[str]) -> list
     Raises:
         NothingSelectedError: nothing pending has such a name.
     """
-    promoted: list[Change] = []
+    promoted: list[Change | RaceChange] = []
     with baselines.writing():
         for subject in pending_of(project).subjects():
             about_it = [each for each in asked if fnmatchcase(subject, each.partition("/")[0])]
@@ -74,23 +75,27 @@ def accept(baselines: Baselines, project: Project, asked: Sequence[str]) -> list
     return promoted
 
 
-def _accept_of(subject: str, baselines: Baselines, project: Project, asked: Sequence[str]) -> list[Change]:
+def _accept_of(subject: str, baselines: Baselines, project: Project, asked: Sequence[str]) -> list[Change | RaceChange]:
     pending = pending_of(project)
     shown = pending.read(subject).recording
     baseline = baselines.read(subject) if baselines.exists(subject) else Baseline(recording=Recording(subject, []))
-    changes = compare(baseline.recording, shown).changes
+    result = compare(baseline.recording, shown)
+    changes: list[Change | RaceChange] = [*result.changes, *result.race_changes]
     chosen = [change for change in changes if any(named(change, name) for name in asked)]
     if not chosen:
         return []
     if len(chosen) == len(changes):
         merged = shown
     else:
-        merged = baseline.recording.merged({change.program.text: change.new for change in chosen})
+        merged = baseline.recording.merged(
+            {change.program.text: change.new for change in chosen if isinstance(change, Change)},
+            {change.program.text: change.new for change in chosen if isinstance(change, RaceChange)},
+        )
     baselines.write(subject, Baseline(recording=merged, backends=baseline.backends), pending.provenance(subject))
     return chosen
 
 
-def named(change: Change, asked: str) -> bool:
+def named(change: Change | RaceChange, asked: str) -> bool:
     """Whether ``asked`` means this change: its ident, the beginning of it up to a part, or a pattern with ``*``."""
     ident = change.behaviour.ident
     return ident == asked or ident.startswith((asked + "/", asked + "#")) or fnmatchcase(ident, asked)

@@ -112,8 +112,13 @@ def cost_of(before: Cost, after: Cost) -> tuple[int, int, int]:
     return after.commands - before.commands, after.trips - before.trips, after.sent - before.sent
 
 
+NEVER = "waits for ever"
+
+
 def answer_text(how: str, value: Any, renamer: Renamer) -> str:
-    """The response: a value, or what was raised, by type and message."""
+    """The response: a value, or what was raised, by type and message; or that there is none, and never will be."""
+    if how == "waits":
+        return NEVER
     if how == "returned":
         return spell(value, renamer)
     message = renamer.text(_address.sub("", str(value)))

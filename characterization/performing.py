@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import copy
 import functools
 import inspect
@@ -11,11 +13,11 @@ from typing import Any
 
 from characterization.errors import ProgramError, SubjectError
 from characterization.outcome import Outcome, answer_text, cost_of, effects, event_text, metrics_moved
-from characterization.program import Call, Move, Part, Program
+from characterization.program import AtOnce, Call, Move, Part, Program
 from characterization.renaming import DRAWN, Renamer
 from characterization.state import Entry, State, Words, entry_of, plain, role_of, scrub
 from characterization.subject import Subject
-from simulator.errors import WorldError
+from simulator.errors import DeadlockError, WorldError
 from simulator.race import Client, race
 from simulator.schedule import Scheduler
 from simulator.world import World, answer_of
@@ -52,6 +54,16 @@ class Performer:
         self._roles = (*DRAWN, *map(role_of, type(subject).scrubs))
         self._replicas: list[Any] = []
         self._before: dict[Program, tuple[State, str]] = {}
+        self._others: dict[int, Performer] = {}
+        self._kinds: dict[Program, str] = {}
+
+    def with_replicas(self, count: int) -> Performer:
+        """A performer of the same subject in the same world with ``count`` processes; this one, if it has as many."""
+        if count == self._count:
+            return self
+        if count not in self._others:
+            self._others[count] = Performer(self.subject, self.world, count)
+        return self._others[count]
 
     def perform(self, program: Program) -> Outcome:
         """Run ``program`` from an empty world; the outcome is that of its last part.
@@ -96,34 +108,84 @@ class Performer:
             kind_after=self._asked("kind", after),
         )
 
-    def meet(self, prelude: Program, calls: Sequence[Call], scheduler: Scheduler) -> Encounter:
-        """Run ``calls`` at once, a client each, from the state that ``prelude`` leads to, as ``scheduler`` chooses."""
+    def meet(self, program: Program, scheduler: Scheduler) -> Encounter:
+        """Run at once what ``program`` has at its end, from where its prelude leads, as ``scheduler`` chooses."""
+        at_once = _at_once(program)
 
-        def at_once() -> list[tuple[str, Any]]:
-            clients = [Client(functools.partial(self._coroutine, call), call.replica) for call in calls]
-            return list(race(self.world, clients, scheduler).answers)
+        def together() -> list[tuple[str, Any]]:
+            clients = [Client(functools.partial(self._client, calls), calls[0].replica) for calls in at_once.clients]
+            # Those who wait for each other for ever have no answer, and that is an outcome.
+            with contextlib.suppress(DeadlockError):
+                race(self.world, clients, scheduler, moves=at_once.moves, timers_race=at_once.timers)
+            return [
+                each
+                for number, calls in enumerate(at_once.clients, 1)
+                for each in _apart(self._ended(("client", number)), len(calls))
+            ]
 
-        return self._encounter(prelude, at_once)
+        return self._encounter(program, together)
 
-    def meet_in_order(self, prelude: Program, calls: Sequence[Call], order: Sequence[int]) -> Encounter:
-        """Run the same one after another, in ``order``; the answers are in the order of ``calls``."""
+    def meet_in_order(self, program: Program, order: Sequence[int]) -> Encounter:
+        """Run the same one after another: each number in ``order`` is the client (from 0) whose next call it is.
+
+        The number behind the last client's is the clock's. The answers are in the order of the calls.
+        """
+        at_once = _at_once(program)
 
         def in_order() -> list[tuple[str, Any]]:
-            answers = {place: self._take(calls[place]) for place in order}
-            return [answers[place] for place in range(len(calls))]
+            waiting = [list(enumerate(calls)) for calls in at_once.clients]
+            moves = list(at_once.moves)
+            begun: dict[tuple[int, int], asyncio.Task[Any]] = {}
+            for client in order:
+                if client == len(waiting):
+                    self.world.advance(moves.pop(0))
+                else:
+                    place, call = waiting[client].pop(0)
+                    if place == 0 or begun[client, place - 1].done():  # who waits for ever does nothing more
+                        begun[client, place] = self._meanwhile(call, ("client", client + 1))
+                    else:
+                        begun[client, place] = begun[client, place - 1]
+            return [self._answered(begun[place]) for place in sorted(begun)]
 
-        return self._encounter(prelude, in_order)
+        return self._encounter(program, in_order)
 
-    def _encounter(self, prelude: Program, work: Callable[[], list[tuple[str, Any]]]) -> Encounter:
+    def _meanwhile(self, call: Call, lane: tuple[object, ...]) -> asyncio.Task[Any]:
+        """A call that has ended, or waits for what only others can bring."""
+        try:
+            return self.world.perform(self._coroutine(call), lane)
+        except DeadlockError:
+            return next(task for task in reversed(self.world.loop.tasks) if task.lane == lane)
+
+    def _ended(self, lane: tuple[object, ...]) -> tuple[str, Any]:
+        """How the work in a lane ended, if it did."""
+        return self._answered(next((task for task in self.world.loop.tasks if task.lane == lane), None))
+
+    def _answered(self, task: asyncio.Task[Any] | None) -> tuple[str, Any]:
+        return self._allowed(answer_of(task) if task is not None and task.done() else ("waits", None))
+
+    async def _client(self, calls: Sequence[Call]) -> Any:
+        """One client's calls in turn. A single one is answered as it is, several as a list of how each ended."""
+        if len(calls) == 1:
+            return await self._coroutine(calls[0])
+        answers: list[tuple[str, Any]] = []
+        for call in calls:
+            try:
+                answers.append(("returned", await self._coroutine(call)))
+            except Exception as error:  # noqa: BLE001 - what an operation raises is its answer
+                answers.append(("raised", error))
+        return answers
+
+    def _encounter(self, program: Program, work: Callable[[], list[tuple[str, Any]]]) -> Encounter:
         world = self.world
         self._begin()
-        for part in prelude.parts:
+        for part in program.prelude.parts:
             self._take(part, ("replica", part.replica if isinstance(part, Call) else 0))
         steps_before = world.gate.steps
         early = self._renamer(world.clock.started_ns)
-        before = self._look(early)
+        before, _ = self._state_before(program.prelude, early)
         world.take_events()
         metrics = world.metrics()
+        world.chance.lanes_race()
         answers = work()
         late = early.later(world.chance.draws)
         events = [event_text(event, late) for event in world.take_events()]
@@ -132,6 +194,18 @@ class Performer:
             before=before, after=self._look(late), steps_before=steps_before,
             events=(*events, *metrics_moved(metrics, world.metrics())),
         )  # fmt: skip
+
+    def kind_after(self, prelude: Program) -> str:
+        """The state that ``prelude`` leads to in the subject's words, with no more processes than it needs."""
+        if prelude not in self._kinds:
+            own = self.with_replicas(max([type(self.subject).replicas, *(call.replica for call in prelude.calls)]))
+            self._kinds[prelude] = str(self._asked("kind", own.state_after(prelude)))
+        return self._kinds[prelude]
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Under which roles what varies is renamed."""
+        return self._roles
 
     def state_after(self, program: Program) -> State:
         """The state that ``program`` leads to."""
@@ -162,13 +236,26 @@ class Performer:
         if isinstance(part, Move):
             self.world.advance(part.seconds)
             return "returned", None
-        return answer_of(self.world.perform(self._coroutine(part), lane))
+        if isinstance(part, AtOnce):
+            raise ProgramError(
+                f"`{part.text}` happens at once, and has no one outcome: `holdfast explore` shows them all"
+            )
+        return self._allowed(answer_of(self.world.perform(self._coroutine(part), lane)))
+
+    def _allowed(self, answer: tuple[str, Any]) -> tuple[str, Any]:
+        """``answer``, unless the service did what no schedule can order: then it has not been looked at.
+
+        Raises:
+            WorldError: it blocked the loop, or went past the gate; also where it caught the refusal.
+        """
+        refusals = [answer[1], *(context.get("exception") for context in self.world.loop.failures)]
+        for refusal in refusals:
+            if isinstance(refusal, WorldError):
+                raise refusal
+        return answer
 
     def _coroutine(self, call: Call) -> Any:
-        operation = self._operations.get(call.operation)
-        if operation is None:
-            known = ", ".join(self._operations)
-            raise ProgramError(f"{type(self.subject).name} has no operation called {call.operation!r}; it has {known}")
+        operation = self._operations.get(call.operation) or type(self.subject).operation(call.operation)
         if not 1 <= call.replica <= len(self._replicas):
             raise ProgramError(f"`{call.text}`: {type(self.subject).name} runs {len(self._replicas)} replicas")
         return operation.function(self.subject, self._replicas[call.replica - 1], **operation.bind(call))
@@ -228,6 +315,19 @@ class Performer:
             word: Entry(kind=entry.kind, ttl=entry.ttl, value=scrub(entry.value, word, scrubs, renamer))
             for word, entry in sorted(entries.items())
         }
+
+
+def _at_once(program: Program) -> AtOnce:
+    assert program.at_once is not None, f"`{program.text}` has nothing that happens at once"
+    return program.at_once
+
+
+def _apart(answer: tuple[str, Any], calls: int) -> list[tuple[str, Any]]:
+    """How each of a client's calls ended."""
+    how, value = answer
+    if calls == 1:
+        return [answer]
+    return list(value) if how == "returned" else [answer] * calls
 
 
 async def _awaited(awaitable: Any) -> Any:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from characterization.baseline import Baseline
-    from characterization.behaviour import Behaviour
+    from characterization.behaviour import Behaviour, RaceBehaviour, Recording
     from characterization.finding import Project
     from characterization.lenses.runner import Place
 
@@ -90,6 +92,10 @@ class GraphFile(pytest.File):
             BehaviourItem.from_parent(self, name=each.ident.partition("/")[2], behaviour=each)
             for each in baseline.recording
         ]
+        items += [
+            RaceItem.from_parent(self, name=each.ident.partition("/")[2], behaviour=each)
+            for each in baseline.recording.races.values()
+        ]
         items.append(ReachableItem.from_parent(self, name="reachable", baseline=baseline))
         return items
 
@@ -159,6 +165,29 @@ class BehaviourItem(_Item):
         _compare(Recording(pinned.subject, [pinned]), Recording(pinned.subject, seen))
 
 
+class RaceItem(_Item):
+    """What is pinned of operations at once."""
+
+    def __init__(self, behaviour: RaceBehaviour, **options: Any) -> None:
+        super().__init__(**options)
+        self.behaviour = behaviour
+
+    def runtest(self) -> None:
+        """Run its program in every interleaving, and compare."""
+        from characterization.behaviour import Recording
+        from characterization.lenses.runner import Raced, sighting_of
+        from characterization.recording import still_there
+
+        pinned, seen, lost = self.behaviour, [], {}
+        performer = self.parent.performer(pinned.subject)
+        if still_there(performer.subject, pinned.program):
+            with performer.world:
+                sighting = sighting_of(performer, Raced(pinned.program, pinned))
+            seen.append(sighting.behaviour)
+            lost = {(pinned.program.text, schedule): why for schedule, why in sighting.lost.items()}
+        _compare(Recording(pinned.subject, [], [pinned]), Recording(pinned.subject, [], seen), lost)
+
+
 class ReachableItem(_Item):
     """Everything that can be reached is pinned."""
 
@@ -170,23 +199,20 @@ class ReachableItem(_Item):
         """Walk the subject anew; what is pinned is the business of the other items."""
         from characterization.behaviour import Recording
         from characterization.lenses.runner import LocalRunner
-        from characterization.recording import explore
+        from characterization.recording import reached_beside
 
         pinned = self.baseline.recording
         performer = self.parent.performer(pinned.subject)
         with performer.world as world:
             runner = LocalRunner(performer, world.seed)
-            reached = explore(self.parent.place(pinned.subject), runner, lambda _: None)
-        _compare(
-            Recording(pinned.subject, []),
-            Recording(pinned.subject, [e for e in reached if e.program.text not in pinned]),
-        )
+            reached = reached_beside(self.parent.place(pinned.subject), pinned, runner, lambda _: None)
+        _compare(Recording(pinned.subject, []), reached)
 
 
-def _compare(pinned: Any, seen: Any) -> None:
+def _compare(pinned: Recording, seen: Recording, lost: Mapping[tuple[str, str], str] | None = None) -> None:
     from characterization.comparing import compare
     from characterization.reporting import terminal
 
-    result = compare(pinned, seen)
-    if result.groups:
+    result = compare(pinned, seen, (), lost)
+    if result.different:
         raise BehaviourChangedError(terminal().comparison(result))

@@ -1,103 +1,181 @@
 """Operations at once, from one state: every outcome they can have, which of them no order explains, and how it came.
 
-One pair (or more) by hand. Every interleaving class is run, ending with a certificate; where there are too many, a seeded
-sample is added, and the certificate says that it is not complete.
+Every interleaving class is run, ending with a certificate. Where there are too many for the budget, those with at most two
+preemptions come next, as most defects need no more, then a sample by several schedulers in turn; what is found then is
+called sampled. The sample is drawn from the program's own spelling, so that it is the same whoever looks.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import hashlib
+import linecache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+from characterization.behaviour import Explored, Interruption, RaceBehaviour, RaceOutcome
+from characterization.errors import SubjectError
+from characterization.interrupting import client_of, contended, interrupted_by_the_clock, interruption
 from characterization.outcome import effects, spell
 from characterization.performing import Encounter, Performer
-from characterization.program import Call, Program
+from characterization.program import AtOnce, Program
 from characterization.renaming import Renamer
-from characterization.state import Words
-from simulator.explore import RUNS_MAX, Certificate, Seen, replay, sample, shrink, systematic
-from simulator.footprint import footprint_of
+from characterization.state import Words, renumbered
+from simulator.errors import WorldError
+from simulator.explore import NothingSeenError, Seen, preempting, replay, sample, shrink, systematic
 from simulator.gate import Step
-from simulator.schedule import Schedule, Scheduler
+from simulator.race import CLOCK
+from simulator.schedule import DivergedError, Replay, Schedule, Scheduler, Turn
+from simulator.seed import Seed
+
+SCHEDULES_MAX = 2_000
+"""How many schedules of one program are run at most, unless its subject says otherwise."""
+
+PREEMPTIONS_MAX = 2
 
 Key = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+_ROWS, _COLUMNS = "\x1e", "\x1f"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RaceStep:
     """One step of a witness: which client took it (0: work in the background), what was sent, what was answered.
 
-    Keys are spelled in the subject's words.
+    Keys are spelled in the subject's words; ``contended`` are those whose order with another client's step matters.
+    ``line`` is the service's own line that sent it, as ``file.py:12  the code``; empty: not known.
     """
 
     client: int
     commands: tuple[str, ...]
     replies: tuple[str, ...]
+    contended: tuple[str, ...] = ()
+    line: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RaceOutcome:
-    """One outcome of operations at once.
+class Witness:
+    """An outcome, and the steps of the run that leads to it by its schedule."""
 
-    ``serial``: some order of the same operations, one after another, has it too. ``schedule`` leads to it, with as few
-    context switches as were found; ``steps`` are that run's. ``between`` names the two accesses that raced, where a
-    client was interrupted between them.
-    """
-
-    answers: tuple[str, ...]
-    effects: tuple[str, ...]
-    events: tuple[str, ...]
-    serial: bool
-    schedule: str
+    outcome: RaceOutcome
     steps: tuple[RaceStep, ...]
-    between: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Race:
-    """All that is known of operations at once from one state. ``unseen`` estimates what a sample has missed."""
+    """All that is known of operations at once from one state: what some order explains comes first.
+
+    ``kind`` is that state in the subject's words. ``again``: one schedule was run, not all.
+    """
 
     subject: str
-    prelude: str
-    calls: tuple[str, ...]
-    replicas: int
-    outcomes: tuple[RaceOutcome, ...]
-    certificate: Certificate
-    unseen: float
+    program: Program
+    kind: str
+    witnesses: tuple[Witness, ...]
+    explored: Explored
+    backend: str
+    seed: int
+    again: bool = False
+
+    @property
+    def outcomes(self) -> tuple[RaceOutcome, ...]:
+        """What came of it."""
+        return tuple(witness.outcome for witness in self.witnesses)
 
     @property
     def anomalies(self) -> tuple[RaceOutcome, ...]:
         """The outcomes that no order explains."""
         return tuple(outcome for outcome in self.outcomes if not outcome.serial)
 
+    @property
+    def ident(self) -> str:
+        """The behaviour's name, as a recording has it."""
+        return f"{self.subject}/race/{self.program.subject_of}#{self.program.mark}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """What a program shows now, and by schedule what became of the witnesses of anomalies that it no longer shows."""
+
+    behaviour: RaceBehaviour
+    lost: Mapping[str, str]
+
 
 class Contest:
-    """Operations at once, from the state that ``prelude`` leads to, in the world of ``performer``."""
+    """What ``program`` has at its end, at once, from the state that its prelude leads to, in the world of ``performer``.
 
-    def __init__(self, performer: Performer, prelude: Program, calls: Sequence[Call]) -> None:
+    The service's processes are those of ``performer``. ``schedules_max`` is the budget, in runs.
+
+    Raises:
+        ProgramError: the subject has no such operation.
+        SubjectError: one of its operations has no such argument.
+    """
+
+    def __init__(self, performer: Performer, program: Program, schedules_max: int = SCHEDULES_MAX) -> None:
+        assert program.at_once is not None, "a contest is between clients"
+        for call in program.calls:  # what is not there must not be taken for something that the service raises
+            type(performer.subject).operation(call.operation).bind(call)
         self._performer = performer
-        self._prelude = prelude
-        self._calls = tuple(calls)
+        self._program = program
+        self._at_once: AtOnce = program.at_once
+        self._schedules_max = schedules_max
+        self._name = type(performer.subject).name
+        self._words = Words(type(performer.subject).keys)
+        self._known: dict[Key, str] | None = None
 
-    def explore(self, runs_max: int = RUNS_MAX) -> Race:
-        """Run every interleaving class, at most ``runs_max`` of them; beyond that, add a sample.
+    def behaviour(self) -> RaceBehaviour:
+        """The program's outcomes as a recording holds them: every anomaly with its witness, a mark of each other one.
 
         Raises:
-            NothingSeenError: the operations take no step at the gate, so there is nothing to interleave.
+            SubjectError: the operations break the rules of a world, in some schedule.
         """
-        search = systematic(self._run, runs_max=runs_max)
-        found: dict[Key, Seen[Encounter]] = {}
-        for seen in search:
-            found.setdefault(_key(seen.value), seen)
-        unseen = 0.0
-        if not search.certificate.complete:
-            sampled = sample(self._run, self._performer.world.seed.fork("race"), _key)
-            for finding in sampled.findings.values():
-                found.setdefault(_key(finding.first.value), finding.first)
-            unseen = sampled.unseen
-        serial = {_key(encounter) for encounter in self._one_after_another()}
-        outcomes = [self._outcome(key, seen, serial=key in serial) for key, seen in found.items()]
-        return self._race(outcomes, search.certificate, unseen)
+        with self._named():
+            found, explored = self._explored()
+            anomalies = [self._anomaly(key, seen) for key, seen in found.items() if key not in self._serial]
+            return RaceBehaviour(
+                subject=self._name, program=self._program, kind=self._kind(), explored=explored,
+                serial=tuple((order, mark_of(key)) for key, order in self._serial.items()),
+                anomalies=tuple(sorted(self._told_apart(anomalies), key=lambda each: each.seen)),
+            )  # fmt: skip
+
+    def sighting(self, pinned: RaceBehaviour | None, *, only_witnesses: bool = False) -> Sighting:
+        """The program's outcomes now; of each pinned anomaly that is not among them, what its witness leads to instead.
+
+        One whose witness still leads there is among them, even where a sample did not come upon it. With
+        ``only_witnesses`` nothing else is run than the orders and those witnesses.
+
+        Raises:
+            SubjectError: the operations break the rules of a world, in some schedule.
+        """
+        known = () if pinned is None else pinned.anomalies
+        if only_witnesses and pinned is not None:
+            serial = tuple((order, mark_of(key)) for key, order in self._serial.items())
+            behaviour = replace(pinned, serial=serial, anomalies=(), subject=self._name)
+        else:
+            behaviour = self.behaviour()
+        found = {each.seen for each in behaviour.anomalies}
+        with self._named():
+            lost = {each.schedule: self._lost(each) for each in known if each.seen not in found}
+        still = [each for each in known if lost.get(each.schedule) == "" and each.seen not in found]
+        anomalies = tuple(sorted((*behaviour.anomalies, *still), key=lambda each: each.seen))
+        return Sighting(
+            behaviour=replace(behaviour, anomalies=anomalies),
+            lost={schedule: why for schedule, why in lost.items() if why},
+        )
+
+    def explore(self) -> Race:
+        """Every outcome in full, with the steps that lead to it.
+
+        Raises:
+            SubjectError: the operations take no step at the gate, so there is nothing to interleave, or break the rules
+                of a world, in some schedule.
+        """
+        with self._named():
+            found, explored = self._explored(needed=True)
+            serial = [self._shrunk(key, seen) for key, seen in found.items() if key in self._serial]
+            anomalies = [self._anomaly(key, seen) for key, seen in found.items() if key not in self._serial]
+            witnesses = [self._witness(outcome) for outcome in (*serial, *self._told_apart(anomalies))]
+            return self._race(witnesses, explored)
 
     def again(self, schedule: Schedule) -> Race:
         """Run one schedule, to the letter.
@@ -105,100 +183,221 @@ class Contest:
         Raises:
             DivergedError: the operations cannot follow it (any more); says from which step on.
         """
-        encounter = replay(self._run, schedule)
-        serial = {_key(each) for each in self._one_after_another()}
-        outcome = self._witnessed(_key(encounter), schedule, serial=_key(encounter) in serial)
-        certificate = Certificate(
-            mode="replay", classes=1, pruned=0, complete=False, runs_max=1, steps_longest=len(schedule.lanes)
-        )
-        return self._race([outcome], certificate, 0.0)
+        key = self._key(replay(self._run, schedule))
+        outcome = self._outcome(key, schedule)
+        if not outcome.serial:
+            outcome = replace(outcome, interruption=self._interruption(schedule))
+        return self._race([self._witness(outcome)], Explored(mode="sampled", classes=1), again=True)
 
-    def _race(self, outcomes: Sequence[RaceOutcome], certificate: Certificate, unseen: float) -> Race:
-        return Race(
-            subject=type(self._performer.subject).name, prelude=self._prelude.text,
-            calls=tuple(call.text for call in self._calls), replicas=len({call.replica for call in self._calls}),
-            outcomes=tuple(sorted(outcomes, key=_place)), certificate=certificate, unseen=unseen,
-        )  # fmt: skip
+    def _lost(self, anomaly: RaceOutcome) -> str:
+        """What the witness of ``anomaly`` leads to instead; empty: it still leads there."""
+        try:
+            key = self._key(replay(self._run, Schedule.parse(anomaly.schedule)))
+        except (DivergedError, ValueError) as error:
+            return f"its witness no longer replays: {error}"
+        if key == anomaly.seen:
+            return ""
+        order = self._serial.get(key)
+        return f"its witness now ends as the order {order} does" if order else "its witness now ends otherwise"
+
+    # Looking.
 
     def _run(self, scheduler: Scheduler) -> Encounter:
-        return self._performer.meet(self._prelude, self._calls, scheduler)
+        return self._performer.meet(self._program, scheduler)
 
-    def _one_after_another(self) -> Iterator[Encounter]:
-        for order in itertools.permutations(range(len(self._calls))):
-            yield self._performer.meet_in_order(self._prelude, self._calls, order)
+    def _key(self, encounter: Encounter) -> Key:
+        """What two runs are compared by. Events of different clients have no order that was meant."""
+        key = encounter.answers, effects(encounter.before, encounter.after), tuple(sorted(encounter.events))
+        text = _ROWS.join(_COLUMNS.join(lines) for lines in key)
+        if "#" not in text:
+            return key
+        # Which of two clients drew its token first is no difference.
+        answers, changed, events = renumbered(text, self._performer.roles).split(_ROWS)
+        return _lines(answers), _lines(changed), _lines(events)
 
-    def _outcome(self, key: Key, seen: Seen[Encounter], *, serial: bool) -> RaceOutcome:
-        shortest = shrink(self._run, seen, lambda encounter: _key(encounter) == key)
-        return self._witnessed(key, shortest.schedule, serial=serial)
+    def _kind(self) -> str:
+        return self._performer.kind_after(self._program.prelude)
 
-    def _witnessed(self, key: Key, schedule: Schedule, *, serial: bool) -> RaceOutcome:
-        gate = self._performer.world.gate
-        gate.trace = []
+    @property
+    def _serial(self) -> dict[Key, str]:
+        """Every outcome that some order has, with the first such order."""
+        if self._known is None:
+            self._known = {}
+            for order in orders(self._at_once):
+                key = self._key(self._performer.meet_in_order(self._program, order))
+                self._known.setdefault(key, " ".join(self._client_word(client) for client in order))
+        return self._known
+
+    def _client_word(self, client: int) -> str:
+        return "clock" if client == len(self._at_once.clients) else str(client + 1)
+
+    def _explored(self, *, needed: bool = False) -> tuple[Mapping[Key, Seen[Encounter]], Explored]:
         try:
-            encounter = replay(self._run, schedule)
-            steps = list(gate.trace[encounter.steps_before :])
+            return self._all_or_sampled()
+        except NothingSeenError:
+            if needed:
+                raise
+            return {}, Explored(mode="orders", classes=0)
+
+    def _all_or_sampled(self) -> tuple[Mapping[Key, Seen[Encounter]], Explored]:
+        found: dict[Key, Seen[Encounter]] = {}
+        search = systematic(self._run, runs_max=max(1, self._schedules_max // 2))
+        for seen in search:
+            _keep(found, self._key(seen.value), seen)
+        if search.certificate.complete:
+            return found, Explored(mode="all", classes=search.certificate.classes)
+        few = preempting(self._run, PREEMPTIONS_MAX, runs_max=max(1, self._schedules_max // 4))
+        for seen in few:
+            _keep(found, self._key(seen.value), seen)
+        seed = Seed(int(self._program.mark, 16)).fork("race")
+        sampled = sample(self._run, seed, self._key, runs_max=max(2, self._schedules_max // 4))
+        for key, finding in sampled.findings.items():
+            _keep(found, key, finding.first)  # type: ignore[arg-type]  # what `_key` has made
+        runs = search.certificate.classes + few.certificate.classes + sampled.runs
+        return found, Explored(mode="sampled", classes=runs, unseen=round(sampled.unseen, 4))
+
+    def _told_apart(self, anomalies: Sequence[RaceOutcome]) -> Iterator[RaceOutcome]:
+        """``anomalies``, those marked that are no longer there when each plain pipeline is served in one go."""
+        gate = self._performer.world.gate
+        pipelines = gate.pipelines
+        if anomalies:
+            self._performer.meet_in_order(self._program, next(orders(self._at_once)))
+        if gate.pipelines == pipelines:
+            yield from anomalies
+            return
+        gate.whole_pipelines = True
+        try:
+            whole, _ = self._explored()
         finally:
-            gate.trace = None
-        world = self._performer.world
-        renamer = Renamer(world.clock.started_ns, world.chance.draws)
-        words = Words(type(self._performer.subject).keys)
+            gate.whole_pipelines = False
+        for each in anomalies:
+            yield replace(each, split=each.seen not in whole)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Say of what goes wrong in which program it did."""
+        try:
+            yield
+        except WorldError as error:
+            raise SubjectError(f"{self._name}, in `{self._program.text}`: {error}") from error
+
+    # Witnesses.
+
+    def _shrunk(self, key: Key, seen: Seen[Encounter]) -> RaceOutcome:
+        # One switch after each client but the last is what an order has; what no order has takes one more.
+        fewest = len(set(seen.schedule.lanes)) - (key in self._serial)
+        if seen.schedule.switches > fewest:
+            seen = shrink(self._run, seen, lambda encounter: self._key(encounter) == key)
+        return self._outcome(key, seen.schedule)
+
+    def _anomaly(self, key: Key, seen: Seen[Encounter]) -> RaceOutcome:
+        outcome = self._shrunk(key, seen)
+        return replace(outcome, interruption=self._interruption(Schedule.parse(outcome.schedule)))
+
+    def _outcome(self, key: Key, schedule: Schedule) -> RaceOutcome:
         answers, changed, events = key
         return RaceOutcome(
-            answers=answers, effects=changed, events=events, serial=serial, schedule=schedule.text,
-            steps=tuple(_step(step, words, renamer) for step in steps), between="" if serial else _between(steps, words),
+            answers=answers, effects=changed, events=events, schedule=schedule.text, serial=key in self._serial
+        )
+
+    def _traced(self, schedule: Schedule) -> tuple[list[Step], list[int]]:
+        """The steps of ``schedule``, collected while it is run once more, and before which of them the clock moved."""
+        gate = self._performer.world.gate
+        gate.trace = []
+        moved: list[int] = []
+        scheduler = _Noting(schedule, lambda: moved.append(len(gate.trace or ())))
+        try:
+            encounter = self._run(scheduler)
+            scheduler.end()
+            before = encounter.steps_before
+            return list(gate.trace[before:]), [place - before for place in moved]
+        finally:
+            gate.trace = None
+
+    def _witness(self, outcome: RaceOutcome) -> Witness:
+        steps, _ = self._traced(Schedule.parse(outcome.schedule))
+        world = self._performer.world
+        renamer = Renamer(world.clock.started_ns, world.chance.draws)
+        shared = contended(steps, self._words)
+        told = [_told(step, keys, self._words, renamer) for step, keys in zip(steps, shared, strict=True)]
+        return Witness(outcome=outcome, steps=tuple(told))
+
+    def _interruption(self, schedule: Schedule) -> Interruption | None:
+        steps, moved = self._traced(schedule)
+        replicas = [client[0].replica for client in self._at_once.clients]
+        own = replicas == list(range(1, len(replicas) + 1))
+        who = "replica" if own else "client"
+        found = interruption(steps, self._at_once, self._words, who)
+        return found or interrupted_by_the_clock(steps, moved, self._at_once, self._words, who)
+
+    def _race(self, witnesses: Sequence[Witness], explored: Explored, *, again: bool = False) -> Race:
+        world = self._performer.world
+        return Race(
+            subject=self._name, program=self._program, kind=self._kind(), explored=explored, again=again,
+            witnesses=tuple(sorted(witnesses, key=_place)), backend=world.backend.name, seed=world.seed.number,
         )  # fmt: skip
 
 
-def _place(outcome: RaceOutcome) -> tuple[object, ...]:
-    return not outcome.serial, outcome.answers, outcome.effects, outcome.events
+def _keep(found: dict[Key, Seen[Encounter]], key: Key, seen: Seen[Encounter]) -> None:
+    """Of the runs that lead to one outcome, keep the first with the fewest context switches."""
+    known = found.get(key)
+    if known is None or seen.schedule.switches < known.schedule.switches:
+        found[key] = seen
 
 
-def _key(encounter: Encounter) -> Key:
-    """What two runs are compared by. Events of different clients have no order that was meant."""
-    return encounter.answers, effects(encounter.before, encounter.after), tuple(sorted(encounter.events))
+class _Noting(Replay):
+    """A schedule once more, that says when the clock moves."""
+
+    def __init__(self, schedule: Schedule, moves: Callable[[], None]) -> None:
+        super().__init__(schedule)
+        self._moves = moves
+
+    def took(self, turn: Turn) -> None:
+        """See ``Scheduler``."""
+        if turn.lane == CLOCK:
+            self._moves()
 
 
-def _step(step: Step, words: Words, renamer: Renamer) -> RaceStep:
+def _place(witness: Witness) -> tuple[object, ...]:
+    return not witness.outcome.serial, witness.outcome.seen
+
+
+def _lines(joined: str) -> tuple[str, ...]:
+    return tuple(joined.split(_COLUMNS)) if joined else ()
+
+
+def mark_of(key: Key) -> str:
+    """Eight hexadecimal digits that stand for an outcome."""
+    text = _ROWS.join(_COLUMNS.join(lines) for lines in key)
+    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+
+
+def orders(at_once: AtOnce) -> Iterator[tuple[int, ...]]:
+    """Every order of the calls, one after another, each client's own kept: the client (from 0) of each, last the clock."""
+    yield from _orders([len(calls) for calls in at_once.clients] + [len(at_once.moves)] * bool(at_once.moves))
+
+
+def _orders(left: list[int]) -> Iterator[tuple[int, ...]]:
+    if not any(left):
+        yield ()
+    for client, count in enumerate(left):
+        if count:
+            for rest in _orders([*left[:client], count - 1, *left[client + 1 :]]):
+                yield client, *rest
+
+
+def _told(step: Step, keys: Sequence[str], words: Words, renamer: Renamer) -> RaceStep:
     return RaceStep(
-        client=_client(step),
+        client=client_of(step),
         commands=tuple(renamer.text(" ".join(map(words.of, command))) for command in step.commands),
         replies=tuple(spell(reply, renamer) for reply in step.replies),
+        contended=tuple(keys),
+        line=_line(step.origin),
     )
 
 
-def _client(step: Step) -> int:
-    kind, number = step.lane[:2]
-    return int(str(number)) if kind == "client" else 0
-
-
-def _between(steps: Sequence[Step], words: Words) -> str:
-    """The two accesses that raced: one client looked, another wrote, the first went on with what it had seen."""
-    for early, late in itertools.combinations(range(len(steps)), 2):
-        if _client(steps[early]) != _client(steps[late]):
-            continue
-        looked = footprint_of(steps[early].commands).reads
-        went_on = footprint_of(steps[late].commands)
-        for middle in steps[early + 1 : late]:
-            shared = looked & footprint_of(middle.commands).writes & (went_on.reads | went_on.writes)
-            if _client(middle) != _client(steps[early]) and shared:
-                return _interrupted(steps[early], steps[late], middle, _word(min(shared, key=repr), words))
-    return ""
-
-
-def _interrupted(early: Step, late: Step, middle: Step, word: str) -> str:
-    return (
-        f"between client {_client(early)}'s {_name(early)} and {_name(late)} of {word}, client {_client(middle)} wrote it "
-        f"({_name(middle)})"
-    )
-
-
-def _word(resource: tuple[object, ...], words: Words) -> str:
-    key = next((part for part in reversed(resource) if isinstance(part, bytes)), b"?")
-    return words.of(key)
-
-
-def _name(step: Step) -> str:
-    first = step.commands[0][0].decode(errors="replace").upper()
-    if first != "MULTI" or len(step.commands) == 1:
-        return first
-    return f"MULTI {{{', '.join(command[0].decode(errors='replace').upper() for command in step.commands[1:-1])}}}"
+def _line(origin: tuple[str, int] | None) -> str:
+    if origin is None:
+        return ""
+    file, number = origin
+    return f"{Path(file).name}:{number}  {linecache.getline(file, number).strip()}".rstrip()

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import concurrent.futures
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
-from characterization.behaviour import Behaviour, Recording
-from characterization.comparing import Change, Comparison, Kind, compare, differences
+from characterization.behaviour import Behaviour, RaceBehaviour, Recording
+from characterization.comparing import Change, Kind, compare, differences
 from characterization.errors import EndlessStatesError, NotDeterministicError, ProgramError, SubjectError
 from characterization.finding import imported_apart, load_subject
-from characterization.lenses.runner import Place, PooledRunner, Progress, Runner, local_runner, worker_pool
+from characterization.lenses import race
+from characterization.lenses.runner import Place, PooledRunner, Progress, Raced, Runner, local_runner, worker_pool
 from characterization.lenses.sequence import Walk, sequence
 from characterization.lenses.time import time
-from characterization.program import Call, Program
+from characterization.program import Program
 from characterization.subject import Subject
 from simulator.backend import Backend
 from simulator.seed import Seed
@@ -24,10 +25,15 @@ from simulator.seed import Seed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How to look: the seed, and how many worker processes (1: this process)."""
+    """How to look: the seed, how many worker processes (1: this process), and through which lenses.
+
+    ``races``: through the race lens, too; ``seconds_max`` is how long that may take for one subject.
+    """
 
     seed: Seed
     workers: int
+    races: bool = True
+    seconds_max: float | None = None
 
 
 Pool = concurrent.futures.ProcessPoolExecutor
@@ -62,22 +68,59 @@ def runners(
             ) from error
 
 
-def explore(place: Place, runner: Runner, done: Progress) -> Recording:
-    """Everything that the sequence and time lenses see of a subject.
+def walked(place: Place, runner: Runner, done: Progress) -> Walk:
+    """A walk that the sequence and time lenses have finished.
+
+    Raises:
+        SubjectError: the subject cannot be explored.
+    """
+    walk = Walk(load_subject(place.target, place.folders), runner, done)
+    sequence(walk)
+    time(walk)
+    return walk
+
+
+def explore(place: Place, runner: Runner, done: Progress, *, races: bool = True) -> Recording:
+    """Everything that the sequence and time lenses see of a subject, and with ``races`` the race lens.
 
     Raises:
         SubjectError: it cannot be explored.
     """
-    subject = load_subject(place.target, place.folders)
-    walk = Walk(subject, runner, done)
-    sequence(walk)
-    time(walk)
-    return Recording(type(subject).name, walk.behaviours.values())
+    walk = walked(place, runner, done)
+    subject = type(walk.subject)
+    wanted = race.programs(subject, race.starts_of(subject, walk.states, walk.kinds)) if races else []
+    seen = runner.race([Raced(program) for program in wanted], done)
+    found = [each.behaviour for each in seen if each is not None]
+    _check_stepped(subject.name, found)
+    return Recording(subject.name, walk.behaviours.values(), found)
+
+
+def reached_beside(place: Place, pinned: Recording, runner: Runner, done: Progress) -> Recording:
+    """Everything that can be reached now and is not pinned."""
+    walk = walked(place, runner, done)
+    wanted = _races_reached(walk, pinned) if pinned.races else []
+    behaviours = [each for each in walk.behaviours.values() if each.program.text not in pinned]
+    return Recording(
+        pinned.subject, behaviours, [each.behaviour for each in runner.race(wanted, done) if each is not None]
+    )
+
+
+def _check_stepped(name: str, races: Sequence[RaceBehaviour]) -> None:
+    """A service of which no step is seen has not been looked at.
+
+    Raises:
+        SubjectError: none of ``races`` took a step at the gate.
+    """
+    if races and all(race.explored.mode == "orders" for race in races):
+        raise SubjectError(
+            f"{name}: none of {len(races)} programs took a step at the gate, so nothing can be put in order. Build the "
+            "service's client with world.redis(); if it keeps nothing in Redis, leave the race lens out with --no-race."
+        )
 
 
 def otherwise(settings: Settings) -> Settings:
     """The settings of the second recording: another seed, and so another epoch, order and hash seed; other workers."""
-    return Settings(seed=settings.seed.fork("A/A"), workers=settings.workers + 1)
+    return replace(settings, seed=settings.seed.fork("A/A"), workers=settings.workers + 1)
 
 
 def record(
@@ -89,9 +132,9 @@ def record(
         NotDeterministicError: the two differ. The message names the field.
     """
     with runners(settings, place, pool=pools[0]) as runner:
-        first = explore(place, runner, done)
+        first = explore(place, runner, done, races=settings.races)
     with runners(otherwise(settings), place, pool=pools[1]) as runner:
-        second = explore(place, runner, done)
+        second = explore(place, runner, done, races=settings.races)
     check_same(first, second)
     return first
 
@@ -106,11 +149,21 @@ def check_same(first: Recording, second: Recording) -> None:
     if changes:
         change = min(changes, key=lambda each: each.program.order)
         raise NotDeterministicError(_difference_words(first.subject, change))
+    _check_same_races(first, second)
     for one, two in zip(first, second, strict=True):
         if (one.outcome.before, one.outcome.after) != (two.outcome.before, two.outcome.after):
             raise NotDeterministicError(
                 f"{first.subject} is not deterministic: `{one.program.text}` shows the same twice, but leads to another "
                 "state: something that no effect shows varies from run to run."
+            )
+
+
+def _check_same_races(first: Recording, second: Recording) -> None:
+    for text in sorted({*first.races, *second.races}, key=lambda text: (len(text), text)):
+        if first.races.get(text) != second.races.get(text):
+            raise NotDeterministicError(
+                f"{first.subject} is not deterministic: two recordings of `{text}` differ in what its schedules lead to. "
+                "What is read from a clock, drawn by chance, or ordered by a set must come from the world."
             )
 
 
@@ -141,43 +194,111 @@ def _field(kind: Kind, line: str) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """A second look: what was seen, what was pinned and could not be run, and why the space could not be walked."""
+    """A second look: what was seen, what of the pinned could not be run and why, and what became of lost witnesses.
+
+    ``endless`` says why the space could not be walked.
+    """
 
     recording: Recording
-    comparison: Comparison
+    unrun: tuple[tuple[str, str], ...] = ()
+    lost: Mapping[tuple[str, str], str] = field(default_factory=dict)
     endless: str = ""
 
 
-def look_again(place: Place, pinned: Recording, runner: Runner, done: Progress, *, walk: bool = True) -> Look:
-    """Run everything that is pinned, and (with ``walk``) everything else that can be reached now; compare.
+def look_again(place: Place, pinned: Recording, runner: Runner, settings: Settings, done: Progress) -> Look:
+    """Run everything that is pinned, and everything else that can be reached now.
 
     A program whose operation or argument is no longer there is *gone*. What is pinned is run whether or not a walk would
-    reach it still, so that a change is seen in the very program that was approved.
+    reach it still, so that a change is seen in the very program that was approved. Through the race lens it is looked at
+    if something was pinned of that, or nothing was pinned at all.
     """
-    endless = ""
-    seen: dict[str, Behaviour] = {}
-    if walk:
-        try:
-            seen = {each.program.text: each for each in explore(place, runner, done)}
-        except EndlessStatesError as error:
-            endless = str(error)
+    endless, seen, wanted = "", {}, _races_pinned(place, pinned)
+    try:
+        walk = walked(place, runner, done)
+        seen = {each.program.text: each for each in walk.behaviours.values()}
+        if pinned.races or not len(pinned):
+            wanted += _races_reached(walk, pinned)
+    except EndlessStatesError as error:
+        endless = str(error)
+    behaviours = _with_pinned(place, pinned, seen, runner, done)
+    return replace(_raced(pinned, behaviours, wanted, runner, settings, done), endless=endless)
+
+
+def look_at_pinned(place: Place, pinned: Recording, runner: Runner, settings: Settings, done: Progress) -> Look:
+    """Run what is pinned and nothing else; of operations at once the orders and the witnesses: for a Redis that is slow."""
+    behaviours = _with_pinned(place, pinned, {}, runner, done)
+    wanted = [replace(each, only_witnesses=True) for each in _races_pinned(place, pinned)]
+    return _raced(pinned, behaviours, wanted, runner, settings, done)
+
+
+def _with_pinned(
+    place: Place, pinned: Recording, seen: Mapping[str, Behaviour], runner: Runner, done: Progress
+) -> list[Behaviour]:
+    """``seen``, and what those pinned programs show that are not in it."""
     subject = load_subject(place.target, place.folders)
     missing = [each.program for each in pinned if each.program.text not in seen and still_there(subject, each.program)]
-    for program, outcome in zip(missing, runner.run(missing, done), strict=True):
-        seen[program.text] = Behaviour(subject=pinned.subject, program=program, outcome=outcome)
-    recording = Recording(pinned.subject, seen.values())
-    return Look(recording=recording, comparison=compare(pinned, recording), endless=endless)
+    return [
+        *seen.values(),
+        *(
+            Behaviour(subject=pinned.subject, program=program, outcome=outcome)
+            for program, outcome in zip(missing, runner.run(missing, done), strict=True)
+        ),
+    ]
+
+
+def _races_pinned(place: Place, pinned: Recording) -> list[Raced]:
+    subject = load_subject(place.target, place.folders)
+    return [Raced(each.program, each) for each in pinned.races.values() if still_there(subject, each.program)]
+
+
+def _races_reached(walk: Walk, pinned: Recording) -> list[Raced]:
+    """What the race lens comes upon now beside what is pinned: new calls, and starts of a kind that is not pinned."""
+    subject = type(walk.subject)
+    known = {race.kind for race in pinned.races.values()}
+    kinds = {program.text: walk.kinds.get(name, "") for name, program in walk.states.items()}
+    starts = race.starts_of(subject, walk.states, walk.kinds)
+    pinned_starts = {each.program.prelude.text: each.program.prelude for each in pinned.races.values()}
+    new = [start for start in starts if kinds[start.text] not in known and start.text not in pinned_starts]
+    own = [start for start in pinned_starts.values() if still_there(walk.subject, start)]
+    return [Raced(program) for program in race.programs(subject, [*own, *new]) if program.text not in pinned.races]
+
+
+def _raced(
+    pinned: Recording,
+    behaviours: Sequence[Behaviour],
+    wanted: Sequence[Raced],
+    runner: Runner,
+    settings: Settings,
+    done: Progress,
+) -> Look:
+    """The look that ``behaviours`` and what ``wanted`` shows make; what is left out of it is taken as it is pinned."""
+    if not settings.races:
+        return Look(recording=Recording(pinned.subject, behaviours, pinned.races.values()))
+    sightings = runner.race(wanted, done, settings.seconds_max)
+    seen = [each.behaviour for each in sightings if each is not None]
+    _check_stepped(pinned.subject, seen)
+    why = f"there was no time left for it in the budget of {settings.seconds_max or 0:g} seconds"
+    return Look(
+        recording=Recording(pinned.subject, behaviours, seen),
+        unrun=tuple((raced.program.text, why) for raced, each in zip(wanted, sightings, strict=True) if each is None),
+        lost={
+            (each.behaviour.program.text, schedule): why
+            for each in sightings if each is not None
+            for schedule, why in each.lost.items()
+        },
+    )  # fmt: skip
 
 
 def still_there(subject: Subject, program: Program) -> bool:
     """Whether the subject still has every operation, argument and replica that the program names."""
     operations = type(subject).operations()
     try:
-        for part in program.parts:
-            if isinstance(part, Call):
-                if part.operation not in operations or part.replica > type(subject).replicas:
-                    return False
-                operations[part.operation].bind(part)
+        for call in program.calls:
+            if call.operation not in operations:
+                return False
+            if program.at_once is None and call.replica > type(subject).replicas:
+                return False
+            operations[call.operation].bind(call)
     except (SubjectError, ProgramError):
         return False
     return True
@@ -192,22 +313,38 @@ def explore_both(old: Place, new: Place, settings: Settings, done: Progress) -> 
     # Each has workers of its own, and is imported apart: two versions of a package do not fit into one process.
     with worker_pool(settings.workers, settings.seed) as older, worker_pool(settings.workers, settings.seed) as newer:
         sides = [(old, PooledRunner(older, old, settings.seed)), (new, PooledRunner(newer, new, settings.seed))]
-        walked = []
+        walks = []
         for place, runner in sides:
             with imported_apart(place.folders):
-                walked.append(explore(place, runner, done))
-        name = walked[1].subject
+                walks.append(walked(place, runner, done))
+        name = type(walks[1].subject).name
+        starts = {start.text: start for walk in walks for start in _race_starts(walk)} if settings.races else {}
         recordings = []
-        for (place, runner), own, other in zip(sides, walked, reversed(walked), strict=True):
+        for (place, runner), own, other in zip(sides, walks, reversed(walks), strict=True):
             with imported_apart(place.folders):
-                recordings.append(_completed(place, runner, name, own, other, done))
+                recordings.append(_completed(place, runner, name, own, other, list(starts.values()), done))
     return recordings[0], recordings[1]
 
 
-def _completed(place: Place, runner: Runner, name: str, own: Recording, other: Recording, done: Progress) -> Recording:
-    """``own``, and what the subject shows in the programs that only ``other`` has; under ``name``."""
+def _race_starts(walk: Walk) -> list[Program]:
+    return race.starts_of(type(walk.subject), walk.states, walk.kinds)
+
+
+def _completed(
+    place: Place, runner: Runner, name: str, own: Walk, other: Walk, starts: Sequence[Program], done: Progress
+) -> Recording:
+    """What ``own`` saw, and what the subject shows in the programs that only ``other`` has; under ``name``."""
     subject = load_subject(place.target, place.folders)
-    missing = [each.program for each in other if each.program.text not in own and still_there(subject, each.program)]
-    outcomes = {each.program: each.outcome for each in own}
+    missing = [
+        program for program in other.behaviours if program not in own.behaviours and still_there(subject, program)
+    ]
+    outcomes = {program: each.outcome for program, each in own.behaviours.items()}
     outcomes.update(zip(missing, runner.run(missing, done), strict=True))
-    return Recording(name, [Behaviour(subject=name, program=p, outcome=o) for p, o in outcomes.items()])
+    possible = [start for start in starts if still_there(subject, start)]
+    wanted = race.programs(type(subject), possible) if starts else []
+    sightings = runner.race([Raced(program) for program in wanted], done)
+    return Recording(
+        name,
+        [Behaviour(subject=name, program=p, outcome=o) for p, o in outcomes.items()],
+        [replace(each.behaviour, subject=name) for each in sightings if each is not None],
+    )

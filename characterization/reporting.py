@@ -27,7 +27,7 @@ class TerminalReport(Protocol):
     def recording(self, recording: Recording) -> str:
         """What was seen of one subject, on one screen."""
 
-    def race(self, race: Race) -> str:
+    def race(self, race: Race, *, colour: bool = False) -> str:
         """Operations at once: each outcome, and for those that no order explains how it came."""
 
     def explanation(self, explanation: Explanation) -> str:
@@ -44,6 +44,13 @@ class GraphReport(Protocol):
         """As one SVG file."""
 
 
+class LanesReport(Protocol):
+    """The interleavings of operations at once as a picture."""
+
+    def svg(self, race: Race) -> str:
+        """As one SVG file: the anomalies, with a lane for each client."""
+
+
 def terminal() -> TerminalReport:
     """The report called ``terminal``."""
     return cast("TerminalReport", _report("terminal"))
@@ -52,6 +59,11 @@ def terminal() -> TerminalReport:
 def graph() -> GraphReport:
     """The report called ``graph``."""
     return cast("GraphReport", _report("graph"))
+
+
+def lanes() -> LanesReport:
+    """The report called ``lanes``."""
+    return cast("LanesReport", _report("lanes"))
 
 
 def _report(name: str) -> object:

@@ -105,12 +105,13 @@ class State:
             lines = sorted(
                 _abstracted(State(kept).leaves() if len(kept) < len(self._entries) else self.leaves(), chosen)
             )
-            text = _renumbered("\n".join(lines), tuple(roles))
+            text = renumbered("\n".join(lines), tuple(roles))
             self._identities[chosen] = hashlib.blake2b(text.encode(), digest_size=5).hexdigest()
         return self._identities[chosen]
 
 
-def _renumbered(text: str, roles: tuple[str, ...]) -> str:
+def renumbered(text: str, roles: tuple[str, ...]) -> str:
+    """``text`` with what carries a number because it was renamed, by one of ``roles``, numbered as it appears here."""
     if "#" not in text:
         return text
     seen: dict[str, str] = {}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from hypothesis.strategies import SearchStrategy, sampled_from
 
-from characterization.errors import SubjectError
+from characterization.errors import ProgramError, SubjectError
 from characterization.program import Call, label_of
 from characterization.state import Abstraction, State
 
@@ -139,15 +139,18 @@ def drop(path: str) -> Abstraction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """How far the sequence and time lenses go. A space that is larger is an error, never silently cut.
+    """How far the lenses go. A space that is larger is an error, never silently cut; a sampled one says so.
 
     ``depth`` is the length of the longest program without moves of the clock; ``moves`` is how often the clock may
-    be moved in one program of the time lens.
+    be moved in one program of the time lens. The race lens starts from ``starts`` states, one of each kind first, and runs
+    at most ``schedules`` schedules of each program.
     """
 
     states: int = 1500
     depth: int = 12
     moves: int = 2
+    starts: int = 8
+    schedules: int = 2000
 
 
 class Subject:
@@ -157,6 +160,7 @@ class Subject:
     ``{"ha:{supplier}:state:{state}": "state:{state}"}``. ``scrubs`` are patterns of paths whose values differ from run to
     run for a reason: they are renamed by first appearance, and bytes are not counted. ``final`` names operations that end
     a replica's life: what comes after one is looked at from one state of each kind, and only one step far.
+    ``litmus`` are programs for the race lens beside all pairs: ``"save s1 ; { get s1 || save s1 @2 || clock +7200s }"``.
     """
 
     name: ClassVar[str] = ""
@@ -167,6 +171,7 @@ class Subject:
     scrubs: ClassVar[Sequence[str]] = ()
     final: ClassVar[Sequence[str]] = ()
     bounds: ClassVar[Bounds] = Bounds()
+    litmus: ClassVar[Sequence[str]] = ()
 
     def replica(self, world: World) -> Any:  # noqa: ARG002 - for subclasses
         """One process of the service: a new instance, built with what ``world`` hands out. May be a coroutine."""
@@ -199,6 +204,19 @@ class Subject:
                     found[name] = _operation(cls, name, function)
         if not found:
             raise SubjectError(f"{cls.__qualname__} has no operations: mark its async methods with @operation(...)")
+        return found
+
+    @classmethod
+    def operation(cls, name: str) -> Operation:
+        """The operation called ``name``.
+
+        Raises:
+            ProgramError: there is none.
+        """
+        found = cls.operations().get(name)
+        if found is None:
+            known = ", ".join(cls.operations())
+            raise ProgramError(f"{cls.name} has no operation called {name!r}; it has {known}")
         return found
 
     @classmethod

@@ -3,12 +3,15 @@
     words      lines that fit a screen: widths, wrapping, numbers with their nouns
     eliding    two long values side by side: only where they differ
     facts      what is surprising about a recording, as far as it can be computed soundly
-    racing     operations at once, a lane for each client
+    witness    an outcome of operations at once as rows and lanes, with the accesses that raced marked
+    racing     operations at once as text, a lane for each client
+    lanes      the same lanes as SVG
+    anomalies  operations at once in a comparison and in a recording
     terminal   comparisons, recordings and explanations as plain text
     states     a recording as states, numbered, and the transitions between them; what was added and removed
     layout     where the boxes and lines of a graph go: layers from left to right
     drawing    boxes and lines as SVG
     graph      the state graph as text and as picture
 
-Start with ``terminal``, which every command prints through; ``graph`` is the other door.
+Start with ``terminal``, which every command prints through; ``graph`` and ``lanes`` are the other doors.
 """

@@ -14,16 +14,19 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 
 from characterization.behaviour import Behaviour, Recording
-from characterization.comparing import GROUPS_MAX, Change, Comparison, Difference, Group, Kind
+from characterization.comparing import GROUPS_MAX, Change, Comparison, Difference, Group
+from characterization.comparing_races import RaceGroup
 from characterization.explaining import ExplainedPart, ExplainedStep, Explanation
+from characterization.kinds import Kind
 from characterization.outcome import Outcome
 from characterization.racing import Race
-from reports import racing
+from reports import anomalies, racing
 from reports.eliding import LONGEST, apart, cut
 from reports.facts import facts, summary
 from reports.words import WIDTH, clipped, labelled, listed, number, padded, shown, wrapped
 
 DIFFERENCES_MAX = 8
+RACE_GROUPS_MIN = 8
 PROGRAMS_MAX = 5
 _INDENT = 6
 _HEADING_MAX = 52
@@ -45,6 +48,8 @@ def comparison(result: Comparison, *, colour: bool = False) -> str:
     Ends without a line break; in colour the same text with ANSI sequences in between.
     """
     direct = [group for group in result.groups if not group.follows]
+    raced = [group for group in result.race_groups if not group.follows]
+    room = max(GROUPS_MAX - len(direct), RACE_GROUPS_MIN)
     following = [change for group in result.groups if group.follows for change in group.changes]
     numbered = list(enumerate(direct[:GROUPS_MAX], 1))
     heading = min(_HEADING_MAX, max((cell_len(_situation(group)) for _, group in numbered), default=0))
@@ -53,6 +58,9 @@ def comparison(result: Comparison, *, colour: bool = False) -> str:
         *(line for place, group in numbered for line in _group(place, group, heading, colour)),
         *_rest(direct[GROUPS_MAX:]),
         *_following(following),
+        *_races(raced[:room], len(numbered), colour),
+        *_more_races(raced[room:]),
+        *anomalies.following_line([group for group in result.race_groups if group.follows]),
         *_painted(_unrun(result.unrun), "red", colour),
     ]
     return "\n".join(lines)
@@ -68,6 +76,7 @@ def recording(recording: Recording, *, colour: bool = False) -> str:
     for label, text in summary(recording):
         lines += labelled(label, [cut(text)], indent=2, column=12)
     surprising = facts(recording)
+    lines += anomalies.recorded(recording)
     lines += ["  worth a look"] if surprising else []
     for fact in surprising:
         program = () if fact.program is None else (f"shown by  {_spelled(fact.program.text)}",)
@@ -88,9 +97,9 @@ def explanation(explanation: Explanation, *, colour: bool = False) -> str:
     return "\n".join([*lines, "", f"again     holdfast replay {pasted(explanation.ident)}"])
 
 
-def race(race: Race) -> str:
+def race(race: Race, *, colour: bool = False) -> str:
     """Operations at once: each outcome, and for those that no order explains a lane for each client."""
-    return racing.text(race)
+    return racing.text(race, colour=colour)
 
 
 def pasted(ident: str) -> str:
@@ -109,15 +118,26 @@ def _first_line(subject: str, verdict: str) -> list[str]:
 
 def _verdict(result: Comparison) -> str:
     transitions = number(result.compared, "transition")
+    transitions += f" and {number(result.raced, 'race')}" if result.raced else ""
     unrun = f", {len(result.unrun)} more could not be run" if result.unrun else ""
-    if not result.changes:
+    if not result.different:
         return f"as pinned, {transitions}{unrun}"
     cost = result.count(Kind.COST)
     if not result.changed:
         return f"as pinned but for the COST of {cost} of {transitions}{unrun}"
     dearer = f", the cost of {cost} more" if cost else ""
     new, gone = result.count(Kind.NEW), result.count(Kind.GONE)
-    return f"{_changed(result, transitions)}, {new} new, {gone} gone{dearer}{unrun}"
+    return f"{_changed(result, transitions)}{_anomalies(result)}, {new} new, {gone} gone{dearer}{unrun}"
+
+
+def _anomalies(result: Comparison) -> str:
+    """How many interruptions make anomalies appear or vanish."""
+    found = Counter(group.kind for group in result.race_groups)
+    words = {Kind.APPEARED: "appeared", Kind.VANISHED: "vanished"}
+    return "".join(
+        f", {number(found[kind], 'anomaly', 'anomalies')} {word} (in {number(result.count(kind), 'situation')})"
+        for kind, word in words.items() if found[kind]
+    )  # fmt: skip
 
 
 def _changed(result: Comparison, transitions: str) -> str:
@@ -189,6 +209,19 @@ def _rest(groups: Sequence[Group]) -> list[str]:
         return []
     transitions = number(len({change.program for group in groups for change in group.changes}), "transition")
     return [f" and {number(len(groups), 'more group')} ({transitions})"]
+
+
+def _races(groups: Sequence[RaceGroup], before: int, colour: bool) -> list[str]:  # noqa: FBT001 - handed through
+    lines: list[str] = []
+    for place, group in enumerate(groups, before + 1):
+        first, *rest = anomalies.group_lines(place, group)
+        lines += [*_painted([first], "bold", colour), *rest]
+    return lines
+
+
+def _more_races(groups: Sequence[RaceGroup]) -> list[str]:
+    situations = number(sum(len(group.changes) for group in groups), "situation")
+    return [f" and {number(len(groups), 'more group')} of what is at once ({situations})"] if groups else []
 
 
 # Before and after.

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from rich.cells import cell_len, chop_cells
 
 WIDTH = 120
+_STYLES = {"bold": "1", "red": "31", "green": "32", "dim": "2"}
 
 
 def shown(text: str) -> str:
@@ -61,9 +62,20 @@ def wrapped(text: str, width: int) -> list[str]:
     return lines[1:]
 
 
+def few_lines(text: str, width: int, most: int) -> list[str]:
+    """``text`` wrapped, in at most ``most`` lines; what has no room is marked by ``...``."""
+    lines = wrapped(text, width)
+    return lines if len(lines) <= most else [*lines[: most - 1], clipped(" ".join(lines[most - 1 :]), width)]
+
+
 def labelled(label: str, texts: Iterable[str], *, indent: int = 0, column: int = 8, width: int = WIDTH) -> list[str]:
     """Lines with a label in front of the first; all of them begin in the same column, ``indent + column``."""
     room = width - indent - column
     found = [line for text in texts for line in wrapped(text, room)]
     first = " " * indent + padded(label, column)
     return [(first if place == 0 else " " * (indent + column)) + line for place, line in enumerate(found)]
+
+
+def painted(lines: Sequence[str], style: str, colour: bool) -> list[str]:  # noqa: FBT001 - handed through
+    """``lines`` in a style, ``bold``, ``red``, ``green`` or ``dim``, if there is to be colour; none leaves them alone."""
+    return [f"\x1b[{_STYLES[style]}m{line}\x1b[0m" for line in lines] if colour and style else list(lines)

@@ -13,12 +13,18 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+
+# By name: while a world is entered, `time.monotonic` is virtual, and this one is not.
+from time import monotonic as _real_seconds
 from typing import Protocol
 
+from characterization.behaviour import RaceBehaviour
 from characterization.finding import load_subject
+from characterization.lenses.race import replicas_of
 from characterization.outcome import Outcome
 from characterization.performing import Performer
 from characterization.program import Program
+from characterization.racing import Contest, Sighting
 from characterization.subject import Subject
 from simulator.backend import Backend
 from simulator.seed import Seed
@@ -26,6 +32,20 @@ from simulator.world import World
 
 Progress = Callable[[int], None]
 CHUNK = 40
+RACES_CHUNK = 8
+QUEUED_MAX = 8  # enough to keep the workers busy, and little to wait for when a budget is spent
+
+
+@dataclass(frozen=True, slots=True)
+class Raced:
+    """A program whose end happens at once, and what is pinned of it, if anything.
+
+    ``only_witnesses``: where a run is dear, only the orders and the pinned witnesses are run.
+    """
+
+    program: Program
+    pinned: RaceBehaviour | None = None
+    only_witnesses: bool = False
 
 
 class Runner(Protocol):
@@ -33,6 +53,23 @@ class Runner(Protocol):
 
     def run(self, programs: Sequence[Program], done: Progress) -> list[Outcome]:
         """The outcomes of ``programs``, in their order. ``done`` is called with how many more have been run."""
+
+    def race(
+        self, programs: Sequence[Raced], done: Progress, seconds_max: float | None = None
+    ) -> list[Sighting | None]:
+        """What programs whose ends happen at once show; none for what ``seconds_max`` real seconds were too short for."""
+
+
+class Budget:
+    """Real seconds that may be spent; none: as many as it takes. What was begun is ended."""
+
+    def __init__(self, seconds_max: float | None) -> None:
+        self._until = None if seconds_max is None else _real_seconds() + seconds_max
+
+    @property
+    def spent(self) -> bool:
+        """Whether nothing more may be begun."""
+        return self._until is not None and _real_seconds() >= self._until
 
 
 class LocalRunner:
@@ -49,6 +86,27 @@ class LocalRunner:
             outcomes[program] = self._performer.perform(program)
             done(1)
         return [outcomes[program] for program in programs]
+
+    def race(
+        self, programs: Sequence[Raced], done: Progress, seconds_max: float | None = None
+    ) -> list[Sighting | None]:
+        """See ``Runner``."""
+        budget = Budget(seconds_max)
+        seen: dict[Program, Sighting] = {}
+        for raced in self._order.sample(list(programs), len(programs)):
+            if budget.spent:
+                break
+            seen[raced.program] = sighting_of(self._performer, raced)
+            done(1)
+        return [seen.get(raced.program) for raced in programs]
+
+
+def sighting_of(performer: Performer, raced: Raced) -> Sighting:
+    """What a program whose end happens at once shows, with as many replicas as it needs."""
+    subject = type(performer.subject)
+    fitting = performer.with_replicas(replicas_of(subject, raced.program))
+    contest = Contest(fitting, raced.program, subject.bounds.schedules)
+    return contest.sighting(raced.pinned, only_witnesses=raced.only_witnesses)
 
 
 @contextmanager
@@ -90,6 +148,31 @@ class PooledRunner:
             for future in futures:
                 future.cancel()
         return [outcomes[program] for program in programs]
+
+    def race(
+        self, programs: Sequence[Raced], done: Progress, seconds_max: float | None = None
+    ) -> list[Sighting | None]:
+        """See ``Runner``."""
+        budget = Budget(seconds_max)
+        shuffled = self._order.sample(list(programs), len(programs))
+        chunks = iter([shuffled[start : start + RACES_CHUNK] for start in range(0, len(shuffled), RACES_CHUNK)])
+        work = functools.partial(_race_chunk, self._place, self._seed)
+        seen: dict[Program, Sighting] = {}
+        futures: dict[concurrent.futures.Future[list[Sighting]], list[Raced]] = {}
+        try:
+            while True:
+                while len(futures) < QUEUED_MAX and not budget.spent and (chunk := next(chunks, None)) is not None:
+                    futures[self._pool.submit(work, chunk)] = chunk
+                if not futures:
+                    return [seen.get(raced.program) for raced in programs]
+                finished, _ = concurrent.futures.wait(futures, return_when=concurrent.futures.FIRST_COMPLETED)
+                for future in finished:
+                    chunk = futures.pop(future)
+                    seen.update(zip([raced.program for raced in chunk], future.result(), strict=True))
+                    done(len(chunk))
+        finally:
+            for future in futures:
+                future.cancel()
 
 
 @contextmanager
@@ -146,3 +229,8 @@ def _performer(place: Place, seed: Seed) -> Performer:
 def _run_chunk(place: Place, seed: Seed, programs: Sequence[Program]) -> list[Outcome]:
     performer = _performer(place, seed)
     return [performer.perform(program) for program in programs]
+
+
+def _race_chunk(place: Place, seed: Seed, programs: Sequence[Raced]) -> list[Sighting]:
+    performer = _performer(place, seed)
+    return [sighting_of(performer, raced) for raced in programs]

@@ -61,6 +61,10 @@ class Dedup(Subject):
     final = ("close",)
     replicas = 2
     keys: ClassVar = {"ha:miner:dedup:session:{session}": "seen({session})"}
+    litmus = (
+        "{ mark_processed r1 s1 || mark_processed r1 s1 @2 || cleanup_session s1 @3 }",
+        "mark_processed r1 s1 ; { is_duplicate r1 s1 @2 || mark_processed_batch both s1 || clock +300.001s }",
+    )
 
     def replica(self, world: World) -> RelayDeduplication:
         return Deduplicator(world.redis(), config=self.config, metrics=self.metrics(world))
@@ -168,6 +172,11 @@ class Store(Subject):
         drop("main(*).created_at"),
         drop("main(*).settlement_*"),
     )
+    litmus = (
+        "save s1 ; { increment_relay_count s1 5 || increment_relay_count s1 5 @2 || increment_relay_count s1 5 @3 }",
+        "save s1 ; { increment_relay_count s1 5 ; increment_relay_count s1 5 || update_state s1 claimed @2 }",
+        "save s1 ; { increment_relay_count s1 5 || clock +7200.001s }",  # the session expires while a relay is counted
+    )
 
     def replica(self, world: World) -> SessionStorage:
         return SessionStore(world.redis(), supplier=SUPPLIER, config=StoreConfig(), clock=world.clock)
@@ -261,6 +270,10 @@ class Coordinator(Subject):
     final = ("close",)
     keys: ClassVar = SESSION_KEYS
     abstractions: ClassVar = (*Store.abstractions, drop("main(*).proof_tx_hash"), drop("main(*).relay_count"))
+    litmus = (  # the consumer of relays, beside the workers that claim and prove; and two processes of a contested lease
+        "on_relay_processed s1 sup1 ; { on_relay_processed s1 sup1 || on_session_claimed s1 ; on_proof_submitted s1 }",
+        "{ on_relay_processed s1 sup1 ; on_relay_processed s1 sup1 || on_relay_processed s1 sup1 @2 }",
+    )
 
     def replica(self, world: World) -> SessionCoordinator:
         store = SessionStore(world.redis(), supplier=SUPPLIER, config=StoreConfig(), clock=world.clock)

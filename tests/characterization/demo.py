@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from characterization import Bounds, Run, Subject, World, cap, law, operation, seconds, small
 from characterization.behaviour import Behaviour, Recording
-from characterization.lenses.runner import local_runner
+from characterization.lenses.runner import Raced, local_runner
 from characterization.lenses.sequence import Walk, sequence
 from characterization.lenses.time import time
 from characterization.outcome import Outcome
@@ -164,6 +164,58 @@ class Queue(Subject):
         queue["closed"] = True
 
 
+class Marks(Subject):
+    """Looks whether a thing was marked, and then marks it: two at once may both be the first."""
+
+    name = "demo.marks"
+
+    def replica(self, world: World) -> Redis:
+        return world.redis()
+
+    @operation(thing=small("a"))
+    async def mark(self, redis: Redis, thing: str) -> str:
+        known = await redis.sismember("marked", thing)
+        await redis.sadd("marked", thing)
+        return "again" if known else "first"
+
+
+class MarksInOneStep(Marks):
+    """The same done right, with the same commands."""
+
+    @operation(thing=small("a"))
+    async def mark(self, redis: Redis, thing: str) -> str:
+        await redis.sismember("marked", thing)
+        return "first" if await redis.sadd("marked", thing) else "again"
+
+
+class MarksMore(Marks):
+    """The same with one more thing to mark, and one more operation."""
+
+    @operation(thing=small("a", "b"))
+    async def mark(self, redis: Redis, thing: str) -> str:
+        return await Marks.mark(self, redis, thing)
+
+    @operation()
+    async def count(self, redis: Redis) -> int:
+        return int(await redis.scard("marked"))
+
+
+class Remote(Subject):
+    """Keeps nothing in Redis."""
+
+    name = "demo.remote"
+
+    def replica(self, world: World) -> list[str]:
+        return []
+
+    def local(self, replica: list[str]) -> Any:
+        return replica[:1]
+
+    @operation()
+    async def put(self, replica: list[str]) -> None:
+        replica.append("put")
+
+
 EVERY = (Counter, Lease, Members, Queue)
 
 
@@ -189,6 +241,13 @@ def performed(kind: type[Subject], text: str, seed: Seed = SEED) -> Outcome:
     """The outcome of one program."""
     with performing(kind, seed) as perform:
         return perform(text)
+
+
+def raced(kind: type[Subject], *texts: str) -> Recording:
+    """What the programs spelled ``texts``, which end at once, show of a subject in this process."""
+    with local_runner(kind(), SEED) as runner:
+        seen = runner.race([Raced(parse(text)) for text in texts], lambda _: None)
+    return Recording(kind.name, [], [each.behaviour for each in seen if each is not None])
 
 
 def outcome(**fields: Any) -> Outcome:

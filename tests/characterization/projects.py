@@ -66,6 +66,25 @@ class BasketSubject(Subject):
 '''
 
 
+# The same commands in the same order, whether two at once can both be told that they were first or not.
+LOOKS_AND_ADDS = """
+class Basket:
+    def __init__(self, redis):
+        self.redis = redis
+
+    async def add(self, item):
+        known = await self.redis.sismember("basket", item)
+        await self.redis.sadd("basket", item)
+        return "there" if known else "added"
+
+    async def clear(self):
+        return await self.redis.delete("basket")
+"""
+ADDS_IN_ONE_STEP = LOOKS_AND_ADDS.replace("        known = await", "        await").replace(
+    "        await self.redis.sadd", "        known = not await self.redis.sadd"
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """What a command did."""
@@ -188,6 +207,11 @@ class Project:
     def idents(self) -> dict[str, str]:
         """The names of what is pinned, by program."""
         return {each.program.text: each.ident for each in self.baselines.read("shop.basket").recording}
+
+    def races(self) -> dict[str, str]:
+        """The names of what is pinned of operations at once, by program."""
+        races = self.baselines.read("shop.basket").recording.races
+        return {text: race.ident for text, race in races.items()}
 
 
 def environment(**more: str) -> dict[str, str]:

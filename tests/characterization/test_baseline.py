@@ -159,7 +159,8 @@ def test_what_another_redis_shows_otherwise_is_kept_beside(tmp_path: Path) -> No
     here = demo.recording(demo.behaviour("a"), demo.behaviour("b"))
     there = demo.recording(demo.behaviour("b", answer="2"), demo.behaviour("c"))
     baselines = Baselines(tmp_path)
-    backends = {"valkey": differing(here, [demo.behaviour("a", cost=(9, 9, 9)), *there]), "redis": demo.recording()}
+    seen = demo.recording(demo.behaviour("a", cost=(9, 9, 9)), *there)
+    backends = {"valkey": differing(here, seen), "redis": demo.recording()}
     baselines.write("demo", Baseline(recording=here, backends=backends), {})
     read = baselines.read("demo")
     assert sorted(read.backends) == ["valkey"]

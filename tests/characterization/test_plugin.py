@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from characterization import plugin
-from tests.characterization.projects import Project, environment
+from tests.characterization.projects import ADDS_IN_ONE_STEP, LOOKS_AND_ADDS, Project, environment
 
 NOTHING = """
 import sys
@@ -40,11 +42,16 @@ def counts(result: pytest.RunResult) -> dict[str, int]:
     return {how: count for how, count in result.parseoutcomes().items() if how != "warnings"}
 
 
+def items(pinned: Project) -> int:
+    """How many items there are: each behaviour, each race, and what can be reached."""
+    return len(pinned.idents()) + len(pinned.races()) + 1
+
+
 def test_a_behaviour_is_an_item_and_what_can_be_reached_is_one_more(pinned: Project, pytester: pytest.Pytester) -> None:
     result = checked(pinned, pytester, "--holdfast=check", "-v")
     assert result.ret == 0
-    assert counts(result) == {"passed": len(pinned.idents()) + 1}
-    for ident in pinned.idents().values():
+    assert counts(result) == {"passed": items(pinned)}
+    for ident in (*pinned.idents().values(), *pinned.races().values()):
         assert f"pinned/shop.basket/graph.txt::{ident.partition('/')[2]} PASSED" in result.stdout.str()
     result.stdout.fnmatch_lines(["*graph.txt::reachable PASSED*"])
     result.stdout.fnmatch_lines([f"holdfast: seed 20260201, baselines {pinned.folder / 'pinned'}"])
@@ -52,26 +59,32 @@ def test_a_behaviour_is_an_item_and_what_can_be_reached_is_one_more(pinned: Proj
 
 def test_items_are_selected_by_word_and_by_node_id(pinned: Project, pytester: pytest.Pytester) -> None:
     adds = [text for text in pinned.idents() if text.split(" ; ")[-1].startswith("add")]
-    assert counts(checked(pinned, pytester, "--holdfast=check", "-k", "add")) == {
+    assert counts(checked(pinned, pytester, "--holdfast=check", "-k", "add and not race")) == {
         "passed": len(adds),
-        "deselected": len(pinned.idents()) + 1 - len(adds),
+        "deselected": items(pinned) - len(adds),
     }
     name = pinned.idents()["clear"].partition("/")[2]
     result = checked(pinned, pytester, "--holdfast=check", f"pinned/shop.basket/graph.txt::{name}")
     assert counts(result) == {"passed": 1}
 
 
+def adds_of(pinned: Project) -> dict[str, str]:
+    """The names of everything whose end is an addition, or has one in it, by program."""
+    adds = {text: ident for text, ident in pinned.idents().items() if text.split(" ; ")[-1].startswith("add")}
+    return adds | {text: ident for text, ident in pinned.races().items() if "add" in ident}
+
+
 def test_a_changed_service_fails_exactly_the_changed_items_with_a_report(
     pinned: Project, pytester: pytest.Pytester
 ) -> None:
-    adds = {text: ident for text, ident in pinned.idents().items() if text.split(" ; ")[-1].startswith("add")}
+    adds = adds_of(pinned)
     pinned.change_the_answer()
     result = checked(pinned, pytester, "--holdfast=check", "-rf")
     said = result.stdout.str()
     assert result.ret == 1
-    assert counts(result) == {"failed": len(adds), "passed": len(pinned.idents()) + 1 - len(adds)}
+    assert counts(result) == {"failed": len(adds), "passed": items(pinned) - len(adds)}
     for text, ident in adds.items():
-        assert f"holdfast replay {ident}" in said
+        assert re.search(rf"holdfast replay '?{re.escape(ident)}", said)
         assert text in said
     assert "'added'" in said
     assert "'put'" in said
@@ -82,15 +95,16 @@ def test_a_changed_service_fails_exactly_the_changed_items_with_a_report(
 def test_what_is_newly_reachable_fails_and_names_it(pinned: Project, pytester: pytest.Pytester) -> None:
     pinned.edit("pinning.py", 'small("a")', 'small("a", "b")')
     result = checked(pinned, pytester, "--holdfast=check")
-    assert counts(result) == {"failed": 1, "passed": len(pinned.idents())}
+    assert counts(result) == {"failed": 1, "passed": items(pinned) - 1}
     assert "add b" in result.stdout.str()
+    assert "{ add a || add b @2 }" in result.stdout.str()
 
 
 def test_what_is_gone_fails_where_it_was(pinned: Project, pytester: pytest.Pytester) -> None:
     pinned.edit("pinning.py", "    @operation()\n    async def clear", "    async def clear")
-    gone = [text for text in pinned.idents() if "clear" in text]
+    gone = [text for text in (*pinned.idents(), *pinned.races()) if "clear" in text]
     result = checked(pinned, pytester, "--holdfast=check")
-    assert counts(result) == {"failed": len(gone), "passed": len(pinned.idents()) + 1 - len(gone)}
+    assert counts(result) == {"failed": len(gone), "passed": items(pinned) - len(gone)}
     assert "GONE" in result.stdout.str()
 
 
@@ -133,17 +147,16 @@ def test_what_a_killed_writer_left_is_not_collected(pinned: Project, pytester: p
     (left / "graph.txt").write_text("half")
     assert counts(checked(pinned, pytester, "--holdfast=check", "-k", "reachable")) == {
         "passed": 1,
-        "deselected": len(pinned.idents()),
+        "deselected": items(pinned) - 1,
     }
 
 
 def test_another_folder_and_another_seed(pinned: Project, pytester: pytest.Pytester) -> None:
+    every = items(pinned)
     pinned.pinned.parent.rename(pinned.folder / "norecurse.egg")
     options = ("--holdfast=check", "--holdfast-baselines", "norecurse.egg", "--holdfast-seed", "5")
     result = checked(pinned, pytester, *options)
-    assert counts(result) == {
-        "passed": len((pinned.folder / "norecurse.egg/shop.basket/graph.txt").read_text().splitlines()) - 4 + 1
-    }
+    assert counts(result) == {"passed": every}
     result.stdout.fnmatch_lines(["holdfast: seed 5, *norecurse.egg"])
 
 
@@ -156,7 +169,7 @@ def test_without_baselines_it_says_how_to_record_them(pinned: Project, pytester:
 def test_ordinary_tests_are_collected_beside_it(pinned: Project, pytester: pytest.Pytester) -> None:
     pinned.write("test_own.py", "def test_own(): ...")
     assert counts(checked(pinned, pytester, "--holdfast=check", "test_own.py", "pinned")) == {
-        "passed": len(pinned.idents()) + 2
+        "passed": items(pinned) + 1
     }
 
 
@@ -176,11 +189,54 @@ def test_without_the_option_nothing_is_imported() -> None:
 
 def test_workers_of_xdist_see_the_same_items(pinned: Project, pytester: pytest.Pytester) -> None:
     pinned.change_the_answer()
-    adds = [text for text in pinned.idents() if text.split(" ; ")[-1].startswith("add")]
+    adds = adds_of(pinned)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "--holdfast=check", "-n", "2", "-p", "no:cacheprovider"],
         cwd=pinned.folder, env=environment(), capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1, done.stdout
-    assert f"{len(adds)} failed, {len(pinned.idents()) + 1 - len(adds)} passed" in done.stdout
+    assert f"{len(adds)} failed, {items(pinned) - len(adds)} passed" in done.stdout
     assert Path(pinned.folder / ".holdfast").exists() is False
+
+
+# What happens at once.
+
+
+def test_a_race_that_goes_wrong_now_fails_where_it_was_pinned_with_the_report_alone(
+    pinned: Project, pytester: pytest.Pytester
+) -> None:
+    pinned.write("engine/basket.py", ADDS_IN_ONE_STEP)
+    pinned.pin()
+    assert counts(checked(pinned, pytester, "--holdfast=check", "-k", "race"))["passed"] == len(pinned.races())
+    pinned.write("engine/basket.py", LOOKS_AND_ADDS)
+    result = checked(pinned, pytester, "--holdfast=check", "-k", "race", "-rf")
+    said = result.stdout.str()
+    assert counts(result)["failed"] == 4
+    for words in ("ANOMALY APPEARED", "between replica 1's SISMEMBER and SADD of basket", "--schedule '1 2*2 1'"):
+        assert words in said
+    assert "plugin.py" not in said
+
+
+def test_a_race_that_was_mended_fails_and_says_what_became_of_its_witness(
+    pinned: Project, pytester: pytest.Pytester
+) -> None:
+    pinned.write("engine/basket.py", LOOKS_AND_ADDS)
+    pinned.pin()
+    pinned.write("engine/basket.py", ADDS_IN_ONE_STEP)
+    result = checked(pinned, pytester, "--holdfast=check", "-k", "race")
+    assert counts(result)["failed"] == 4
+    assert "ANOMALY VANISHED" in result.stdout.str()
+    assert "its witness now ends as the order 2 1 does" in result.stdout.str()
+
+
+def test_where_no_race_is_pinned_none_is_run_nor_missed(pinned: Project, pytester: pytest.Pytester) -> None:
+    shutil.rmtree(pinned.pinned / "race")
+    assert counts(checked(pinned, pytester, "--holdfast=check")) == {"passed": len(pinned.idents()) + 1}
+
+
+def test_races_that_cannot_be_read_are_an_error_that_names_the_file(pinned: Project, pytester: pytest.Pytester) -> None:
+    file = pinned.pinned / "race" / "add-x-add.json"
+    file.write_text(file.read_text()[:-9])
+    result = checked(pinned, pytester, "--holdfast=check")
+    assert result.ret == 2
+    assert "add-x-add.json cannot be read" in result.stdout.str()

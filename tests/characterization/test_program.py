@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from characterization.errors import ProgramError
-from characterization.program import Call, Move, Program, label_of, parse
+from characterization.program import AtOnce, Call, Move, Program, label_of, parse
 from tests.characterization.properties import labels, names, quick
 
 calls = st.builds(
@@ -18,12 +18,31 @@ calls = st.builds(
 )  # fmt: skip
 moves = st.integers(min_value=1, max_value=10**9).map(lambda ms: Move(ms / 1000))
 programs = st.lists(calls | moves, max_size=5).map(lambda parts: Program(tuple(parts)))
+braced = st.builds(
+    lambda call, label: Call(operation=call.operation, labels=(*call.labels, label), replica=call.replica),
+    calls, st.text(alphabet="{}|;'\" @+s1", max_size=8),
+)  # fmt: skip
+clients = st.lists(calls | braced, min_size=1, max_size=3).map(tuple)
+at_once = st.builds(
+    AtOnce,
+    clients=st.lists(clients, min_size=1, max_size=3).map(tuple),
+    moves=st.lists(moves.map(lambda move: move.seconds), max_size=2).map(tuple),
+    timers=st.booleans(),
+)
+races = st.builds(Program.then, programs, at_once)
 
 
 @quick
 @given(programs)
 def test_every_program_is_read_back_from_its_text(program: Program) -> None:
     assert parse(program.text) == program
+
+
+@quick
+@given(races)
+def test_what_happens_at_once_is_read_back_from_its_text(program: Program) -> None:
+    assert parse(program.text) == program
+    assert program.lens == "race"
 
 
 @quick
@@ -116,3 +135,92 @@ def test_the_mark_depends_on_the_spelling_alone() -> None:
     assert parse("save s1").mark == parse(" save  s1 ").mark
     assert parse("save s1").mark != parse("save s2").mark
     assert int(parse("save s1").mark, 16) >= 0
+
+
+# What happens at once.
+
+
+def test_what_happens_at_once_reads_as_it_was_written() -> None:
+    text = "save s1 ; { get s1 ; save s1 || increment s1 5 @2 || clock +5s ; clock +7200s || clock }"
+    program = parse(text)
+    assert program.text == text
+    assert program.at_once == AtOnce(
+        clients=(
+            (Call(operation="get", labels=("s1",)), Call(operation="save", labels=("s1",))),
+            (Call(operation="increment", labels=("s1", "5"), replica=2),),
+        ),
+        moves=(5.0, 7200.0),
+        timers=True,
+    )
+    assert program.prelude == parse("save s1")
+
+
+@pytest.mark.parametrize(
+    ("spelled", "moves", "timers"),
+    [
+        ("{ get s1 || clock +5s }", (5.0,), False),
+        ("{ clock +5s || get s1 || clock +6s }", (5.0, 6.0), False),
+        ("{ get s1 || clock }", (), True),
+        ("{ clock || clock +5s || get s1 }", (5.0,), True),
+        ("{ get s1 }", (), False),
+    ],
+)
+def test_the_clock_stands_beside_the_clients_wherever_it_is_written(
+    spelled: str, moves: tuple[float, ...], timers: bool
+) -> None:
+    found = parse(spelled).at_once
+    assert found is not None
+    assert (found.moves, found.timers) == (moves, timers)
+    assert found.calls == (Call(operation="get", labels=("s1",)),)
+
+
+def test_the_spaces_around_braces_and_bars_may_be_left_out() -> None:
+    assert parse("{get s1||save s1;get s1||clock +5s}") == parse("{ get s1 || save s1 ; get s1 || clock +5s }")
+
+
+@pytest.mark.parametrize("label", ["{", "}", "||", ";", "{ a || b }", "a ; b", "'", '"{"', "@2"])
+def test_a_label_may_hold_what_separates_clients(label: str) -> None:
+    clients = ((Call(operation="put", labels=(label,)),), (Call(operation="put", labels=(label, "x"), replica=2),))
+    program = parse("take").then(AtOnce(clients=clients))
+    assert parse(program.text) == program
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{ get s1 || save s1 } ; get s1", "what happens at once comes last"),
+        ("{ get s1 } ; { save s1 }", "what happens at once comes last"),
+        ("save s1 ; { get s1 || save s1", "does not end with the brace that closes it"),
+        ("{ get s1 || save '}'", "does not end with the brace that closes it"),
+        ("{ get s1 ; clock +5s || save s1 }", "the clock moves beside the clients, not in one"),
+        ("{ get s1 || clock ; save s1 || clock +x }", "is not a move of the clock"),
+        ("{ get s1 ||  }", "no empty part: remove the `;` or `||`"),
+        ("{ get s1 ; || save s1 }", "no empty part: remove the `;` or `||`"),
+        ("{ }", "no empty part"),
+        ("{ get 's1 || save s1 }", "cannot be read as a call"),
+    ],
+)
+def test_what_cannot_happen_at_once_is_refused_with_what_is_wrong(text: str, says: str) -> None:
+    with pytest.raises(ProgramError, match=says.replace("||", r"\|\|")):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "about"),
+    [
+        ("{ save s1 || get s1 }", "get-x-save"),
+        ("{ save s1 || save s1 @2 }", "save-x-save"),
+        ("{ save s1 || get s1 || save s2 }", "get-x-save"),
+        ("{ save s1 ; get s1 || delete s1 }", "delete-x-get-x-save"),
+        ("{ save s1 || clock +5s }", "save"),
+    ],
+)
+def test_operations_at_once_are_named_together_in_one_order(text: str, about: str) -> None:
+    assert parse(text).subject_of == about
+
+
+def test_a_program_has_the_calls_of_every_client_and_of_what_comes_before() -> None:
+    program = parse("save s1 ; clock +5s ; { get s1 ; save s2 || delete s1 @2 || clock +5s }")
+    assert [call.text for call in program.calls] == ["save s1", "get s1", "save s2", "delete s1 @2"]
+    assert program.lens == "race"
+    assert (parse("save s1").at_once, Program().at_once) == (None, None)
