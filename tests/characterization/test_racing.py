@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shlex
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +22,10 @@ from characterization.performing import Performer
 from characterization.program import parse
 from characterization.racing import Contest, Race, orders
 from simulator.backend import Backend
+from simulator.remote import RemoteBackend
 from simulator.schedule import DivergedError, Schedule
 from simulator.seed import Seed
+from simulator.server import RealServer
 
 UNLOCK = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 
@@ -104,6 +107,15 @@ class Races(Subject):
     @operation()
     async def read_pair(self, redis: Any) -> list[Any]:
         return list(await redis.mget("left", "right"))
+
+    @operation()
+    async def give_up_soon(self, redis: Any) -> str:
+        try:
+            async with asyncio.timeout(1):
+                await redis.get("n")
+        except TimeoutError:
+            return "too late"
+        return "in time"
 
     @operation()
     async def extend(self, redis: Any) -> str:
@@ -250,6 +262,35 @@ def test_each_client_may_have_several_calls_and_is_told_of_each() -> None:
     at_once = parse("{ increment ; nothing || mark r1 || clock +1s }").at_once
     assert at_once is not None
     assert next(orders(at_once)) == (0, 0, 1, 2)
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        "{ check_then_mark r1 || check_then_mark r1 @2 || check_then_mark r1 @3 }",
+        "increment ; { read_and_write || read_and_write @2 }",
+        "acquire a ; { look_and_release a || look_and_release a @2 || acquire b @2 }",
+        "{ wait_for_both || wait_for_both @2 }",
+        "{ lock_both a || lock_both b @2 }",
+    ],
+)
+def test_every_witness_leads_to_its_outcome_on_a_real_server_too(
+    spelled: str, real_server: Callable[[str], RealServer]
+) -> None:
+    race = explored(spelled)
+    backend = RemoteBackend.on(real_server("redis"))
+    try:
+        with contest(spelled, backend=backend) as found:
+            again = [found.again(Schedule.parse(outcome.schedule)).outcomes for outcome in race.outcomes]
+    finally:
+        backend.close()
+    assert again == [(outcome,) for outcome in race.outcomes]
+
+
+def test_what_waits_for_time_may_be_done_waiting_before_others_have_taken_their_steps() -> None:
+    patient, racing = explored("{ give_up_soon || mark r1 @2 }"), explored("{ give_up_soon || mark r1 @2 || clock }")
+    assert {outcome.answers[0] for outcome in patient.outcomes} == {"'in time'"}
+    assert {outcome.answers[0] for outcome in racing.outcomes} == {"'in time'", "'too late'"}
 
 
 # Pinned anomalies.
