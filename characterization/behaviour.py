@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -61,6 +62,11 @@ class Interruption:
         return f"{self.early} and {self.late} of {first}" if first == second else (
             f"{self.early} of {first} and {self.late} of {second}"
         )  # fmt: skip
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """Where it is in the service, whatever the arguments: the operation, its two accesses, and the kinds of keys."""
+        return self.operation, self.early, self.late, *(re.split(r"[:(]", word)[0] for word in self.words)
 
     @property
     def sentence(self) -> str:

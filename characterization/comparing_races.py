@@ -161,9 +161,6 @@ def _cause(outcome: RaceOutcome) -> object:
     return None if found is None else (found.client, found.operation, found.accesses, found.other, found.by)
 
 
-_NAMES = re.compile(r"(?<=\()[^()]*(?=\))")
-
-
 def grouped_races(changes: Sequence[RaceChange]) -> tuple[RaceGroup, ...]:
     """``changes`` in groups of one interruption each: what appeared first, then what vanished; what follows is last."""
     alike: dict[object, list[RaceChange]] = defaultdict(list)
@@ -182,7 +179,7 @@ def _interrupted(change: RaceChange) -> object:
         return None
     if outcome is None or outcome.interruption is None:
         return change.program.subject_of
-    return outcome.interruption.operation, _NAMES.sub("*", outcome.interruption.accesses)
+    return outcome.interruption.place
 
 
 def _rank(group: RaceGroup) -> tuple[object, ...]:

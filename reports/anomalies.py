@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 
 from characterization.behaviour import Interruption, RaceBehaviour, RaceOutcome, Recording
@@ -126,22 +126,25 @@ def _anomalies(count: int) -> str:
 
 
 def _interrupted(races: Sequence[RaceBehaviour]) -> list[str]:
-    counts: Counter[str] = Counter()
-    shortest: dict[str, RaceBehaviour] = {}
-    others: dict[str, set[str]] = defaultdict(set)
+    alike: dict[object, list[tuple[RaceBehaviour, RaceOutcome]]] = defaultdict(list)
     for race in sorted(races, key=lambda each: each.program.order):
         for outcome in race.anomalies:
-            what = _heading(race, outcome)
-            counts[what] += 1
-            shortest.setdefault(what, race)
-            others[what].update({outcome.interruption.other} if outcome.interruption else set())
-    lines = []
-    for what, count in counts.most_common(GROUPS_MAX):
-        lines += labelled(number(count, "outcome"), [what], indent=4, column=16)
-        lines += labelled("by", [listed(sorted(others[what]))] if others[what] else [], indent=20, column=10)
-        lines += labelled("shown by", [shortest[what].program.text], indent=20, column=10)
-    more = len(counts) - GROUPS_MAX
+            found = outcome.interruption
+            alike[outcome.split, found.place if found else race.program.subject_of].append((race, outcome))
+    largest = sorted(alike.values(), key=lambda members: -len(members))
+    lines = [line for members in largest[:GROUPS_MAX] for line in _one_interruption(members)]
+    more = len(alike) - GROUPS_MAX
     return [*lines, *([f"    and {number(more, 'more interruption')}"] if more > 0 else [])]
+
+
+def _one_interruption(members: Sequence[tuple[RaceBehaviour, RaceOutcome]]) -> list[str]:
+    race, outcome = members[0]
+    others = sorted({each.interruption.other for _, each in members if each.interruption})
+    return [
+        *labelled(number(len(members), "outcome"), [_heading(race, outcome)], indent=4, column=16),
+        *labelled("by", [listed(others)] if others else [], indent=20, column=10),
+        *labelled("shown by", [race.program.text], indent=20, column=10),
+    ]
 
 
 def _heading(race: RaceBehaviour, outcome: RaceOutcome) -> str:

@@ -26,7 +26,6 @@ from reports.facts import facts, summary
 from reports.words import WIDTH, clipped, labelled, listed, number, padded, shown, wrapped
 
 DIFFERENCES_MAX = 8
-RACE_GROUPS_MIN = 8
 PROGRAMS_MAX = 5
 _INDENT = 6
 _HEADING_MAX = 52
@@ -49,7 +48,6 @@ def comparison(result: Comparison, *, colour: bool = False) -> str:
     """
     direct = [group for group in result.groups if not group.follows]
     raced = [group for group in result.race_groups if not group.follows]
-    room = max(GROUPS_MAX - len(direct), RACE_GROUPS_MIN)
     following = [change for group in result.groups if group.follows for change in group.changes]
     numbered = list(enumerate(direct[:GROUPS_MAX], 1))
     heading = min(_HEADING_MAX, max((cell_len(_situation(group)) for _, group in numbered), default=0))
@@ -58,8 +56,8 @@ def comparison(result: Comparison, *, colour: bool = False) -> str:
         *(line for place, group in numbered for line in _group(place, group, heading, colour)),
         *_rest(direct[GROUPS_MAX:]),
         *_following(following),
-        *_races(raced[:room], len(numbered), colour),
-        *_more_races(raced[room:]),
+        *_races(raced[:GROUPS_MAX], len(numbered), colour),
+        *_more_races(raced[GROUPS_MAX:]),
         *anomalies.following_line([group for group in result.race_groups if group.follows]),
         *_painted(_unrun(result.unrun), "red", colour),
     ]

@@ -180,7 +180,7 @@ def test_what_is_at_once_has_room_beside_many_other_changes() -> None:
     new = recording(*(behaviour(name, f"'{name}'") for name in names))
     races = [raced(f"{{ get{name} || put{name} }}") for name in names]
     text = terminal.comparison(compare(old, new.merged({}, {race.program.text: race for race in races})))
-    assert text.count("at once   ") == terminal.RACE_GROUPS_MIN
+    assert text.count("at once   ") == terminal.GROUPS_MAX
     assert " and 17 more groups of what is at once (17 situations)" in text
 
 
