@@ -181,7 +181,7 @@ def test_what_is_at_once_has_room_beside_many_other_changes() -> None:
     races = [raced(f"{{ get{name} || put{name} }}") for name in names]
     text = terminal.comparison(compare(old, new.merged({}, {race.program.text: race for race in races})))
     assert text.count("at once   ") == terminal.GROUPS_MAX
-    assert " and 17 more groups of what is at once (17 situations)" in text
+    assert " and 5 more groups of what is at once (5 situations)" in text
 
 
 LONG = "世界 <&>\x1b[2J " * 60
