@@ -34,8 +34,8 @@ class Interruption:
 
     ``client`` made the accesses ``early`` and ``late`` of ``words`` (keys, in the subject's words; the same one twice, or
     two), as part of ``operation``; meanwhile ``by`` did ``came``, as part of ``other``. ``wrote``: it wrote; otherwise it
-    read what was only half written. ``who`` is what clients are called: each may be a replica of its own. ``by`` is 0 where
-    it was the clock that moved.
+    read what was only half written. ``who`` is what clients are called: each may be a replica of its own. ``client`` or
+    ``by`` is 0 for work in the background, and ``by`` where it was the clock that moved.
     """
 
     client: int
@@ -71,13 +71,12 @@ class Interruption:
     @property
     def sentence(self) -> str:
         """``between replica 1's GET and SET of main(s1), replica 2 wrote it (SET)``."""
-        if not self.by:
-            return f"between {self.who} {self.client}'s {self.accesses}, the clock moved"
+        whose = f"{self.who} {self.client}'s" if self.client else "the background work's"
+        if self.other == "clock":
+            return f"between {whose} {self.accesses}, the clock moved"
+        by = f"{self.who} {self.by}" if self.by else "the background work"
         it = "it" if len(set(self.words)) == 1 else self.touched
-        return (
-            f"between {self.who} {self.client}'s {self.accesses}, {self.who} {self.by} "
-            f"{'wrote' if self.wrote else 'read'} {it} ({self.came})"
-        )
+        return f"between {whose} {self.accesses}, {by} {'wrote' if self.wrote else 'read'} {it} ({self.came})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,7 @@ def interruption(steps: Sequence[Step], at_once: AtOnce, words: Words, who: str)
     """The interruption that explains a run, the most telling one: what was read is overwritten before it is used.
 
     It is a cycle of two clients: an access that comes before one of the other's, and a later one that comes after one.
+    Work in the background, all of it, is one more of them, and named only if no two clients explain it.
     None: no two accesses of one client have a third's between them on which both depend; what raced is then in memory,
     or more than two clients were needed.
     """
@@ -84,15 +85,16 @@ def _triples(steps: Sequence[Step]) -> Iterator[Triple]:
     shared = {
         (one, other): _shared(prints[one], prints[other])
         for one, other in itertools.combinations(range(len(steps)), 2)
-        if clients[one] != clients[other] and clients[one] and clients[other]
+        if clients[one] != clients[other]
     }
     for early, late in itertools.combinations(range(len(steps)), 2):
-        if clients[early] != clients[late] or not clients[early]:
+        if clients[early] != clients[late]:
             continue
         for middle in range(early + 1, late):
             for apart, first, second in _cycles(shared, clients, early, middle, late):
                 rank = _rank(prints[early], prints[middle], prints[late], first, second)
-                yield (apart, *rank, late - early, early, middle), early, middle, late, first, second
+                background = 0 in (clients[early], clients[middle])
+                yield (background, apart, *rank, late - early, early, middle), early, middle, late, first, second
 
 
 def _cycles(
@@ -138,6 +140,8 @@ def _word(resource: Resource, words: Words) -> str:
 
 def _operation(at_once: AtOnce, client: int) -> str:
     """What a client does: its operation, or all of them in turn."""
+    if not client:
+        return "background"
     return " ; ".join(dict.fromkeys(call.operation for call in at_once.clients[client - 1]))
 
 

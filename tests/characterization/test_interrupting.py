@@ -154,15 +154,28 @@ def test_where_nothing_is_shared_or_nobody_came_between_there_is_none(taken: lis
 
 
 @pytest.mark.parametrize(
-    "taken",
+    ("taken", "sentence"),
     [
-        [(1, "GET app:a"), ("1", "SET app:a 1"), (1, "SET app:a 2")],
-        [("1", "GET app:a"), (1, "SET app:a 1"), ("1", "SET app:a 2")],
-        [("1", "GET app:a"), ("2", "SET app:a 1"), ("1", "SET app:a 2")],
+        (
+            [(1, "GET app:a"), ("1", "SET app:a 1"), (1, "SET app:a 2")],
+            "between client 1's GET and SET of main(a), the background work wrote it (SET)",
+        ),
+        (
+            [("1", "GET app:a"), (1, "SET app:a 1"), ("1", "SET app:a 2")],
+            "between the background work's GET and SET of main(a), client 1 wrote it (SET)",
+        ),
+        (
+            [(1, "GET app:a"), ("1", "SET app:a 1"), (2, "SET app:a 2"), (1, "SET app:a 3")],
+            "between client 1's GET and SET of main(a), client 2 wrote it (SET)",
+        ),
     ],
 )
-def test_work_in_the_background_is_never_named(taken: list[tuple[object, str]]) -> None:
-    assert raced(TWO, *taken) is None
+def test_work_in_the_background_is_named_where_no_two_clients_explain_it(
+    taken: list[tuple[object, str]], sentence: str
+) -> None:
+    found = raced(TWO, *taken)
+    assert found is not None
+    assert found.sentence == sentence
 
 
 def test_tasks_that_a_client_started_are_that_client() -> None:
