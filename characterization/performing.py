@@ -23,6 +23,7 @@ from simulator.schedule import Scheduler
 from simulator.world import World, answer_of
 
 STATES_KEPT = 4096
+_OWN_MEMORY = 1_000_000  # more than there are replicas
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,7 @@ class Performer:
         self._replicas: list[Any] = []
         self._before: dict[Program, tuple[State, str]] = {}
         self._others: dict[int, Performer] = {}
+        self.distrusting = False  # whether a subject is not believed that says which operations change memory
         self._kinds: dict[Program, str] = {}
 
     def with_replicas(self, count: int) -> Performer:
@@ -113,7 +115,10 @@ class Performer:
         at_once = _at_once(program)
 
         def together() -> list[tuple[str, Any]]:
-            clients = [Client(functools.partial(self._client, calls), calls[0].replica) for calls in at_once.clients]
+            clients = [
+                Client(functools.partial(self._client, calls), self._memory_of(number, calls))
+                for number, calls in enumerate(at_once.clients, 1)
+            ]
             # Those who wait for each other for ever have no answer, and that is an outcome.
             with contextlib.suppress(DeadlockError):
                 race(self.world, clients, scheduler, moves=at_once.moves, timers_race=at_once.timers)
@@ -148,6 +153,17 @@ class Performer:
             return [self._answered(begun[place]) for place in sorted(begun)]
 
         return self._encounter(program, in_order)
+
+    def _memory_of(self, number: int, calls: Sequence[Call]) -> int:
+        """Whose memory a client's steps are taken to touch: its replica's; one of its own where its calls change none.
+
+        Beside work in the background, which may change what they read, it is the replica's in any case.
+        """
+        changing = type(self.subject).remembers
+        beside = any(not task.done() for task in self.world.loop.tasks)
+        if changing is None or self.distrusting or beside or any(call.operation in changing for call in calls):
+            return calls[0].replica
+        return _OWN_MEMORY + number
 
     def _meanwhile(self, call: Call, lane: tuple[object, ...]) -> asyncio.Task[Any]:
         """A call that has ended, or waits for what only others can bring."""

@@ -34,6 +34,9 @@ SCHEDULES_MAX = 2_000
 
 PREEMPTIONS_MAX = 2
 
+CHECKED_ONE_IN = 32
+"""Of how many programs one is explored without believing what the subject says of its memory."""
+
 Key = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 _ROWS, _COLUMNS = "\x1e", "\x1f"
 
@@ -245,6 +248,7 @@ class Contest:
         for seen in search:
             _keep(found, self._key(seen.value), seen)
         if search.certificate.complete:
+            self._check_memory(found)
             return found, Explored(mode="all", classes=search.certificate.classes)
         few = preempting(self._run, PREEMPTIONS_MAX, runs_max=max(1, self._schedules_max // 4))
         for seen in few:
@@ -255,6 +259,40 @@ class Contest:
             _keep(found, key, finding.first)  # type: ignore[arg-type]  # what `_key` has made
         runs = search.certificate.classes + few.certificate.classes + sampled.runs
         return found, Explored(mode="sampled", classes=runs, unseen=round(sampled.unseen, 4))
+
+    def _check_memory(self, found: Mapping[Key, Seen[Encounter]]) -> None:
+        """Of some programs, chosen by their spelling, explore without believing what the subject says of its memory.
+
+        Raises:
+            SubjectError: there is an outcome that was hidden.
+        """
+        changing = type(self._performer.subject).remembers
+        shared = len({client[0].replica for client in self._at_once.clients}) < len(self._at_once.clients)
+        if (
+            changing is None
+            or not shared
+            or self._performer.distrusting
+            or int(self._program.mark, 16) % CHECKED_ONE_IN
+        ):
+            return
+        self._performer.distrusting = True
+        try:
+            hidden = next(
+                (
+                    seen
+                    for seen in systematic(self._run, runs_max=self._schedules_max)
+                    if self._key(seen.value) not in found
+                ),
+                None,
+            )
+        finally:
+            self._performer.distrusting = False
+        if hidden is not None:
+            raise SubjectError(
+                f"{self._name} says of its operations that {', '.join(changing) or 'none'} changes what a process "
+                f"remembers, but `{self._program.text}` has an outcome by the schedule {hidden.schedule.text} that this "
+                "would hide. Name the operations that change it in `remembers`, or leave `remembers` out."
+            )
 
     def _told_apart(self, anomalies: Sequence[RaceOutcome]) -> Iterator[RaceOutcome]:
         """``anomalies``, those marked that are no longer there when each plain pipeline is served in one go."""

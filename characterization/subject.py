@@ -160,6 +160,8 @@ class Subject:
     ``{"ha:{supplier}:state:{state}": "state:{state}"}``. ``scrubs`` are patterns of paths whose values differ from run to
     run for a reason: they are renamed by first appearance, and bytes are not counted. ``final`` names operations that end
     a replica's life: what comes after one is looked at from one state of each kind, and only one step far.
+    ``remembers`` names the operations that change what a process remembers, where there are others that do not: in the race
+    lens their steps commute on one process as on two. It is checked: where it hides an outcome, recording fails.
     ``litmus`` are programs for the race lens beside all pairs: ``"save s1 ; { get s1 || save s1 @2 || clock +7200s }"``.
     """
 
@@ -172,6 +174,7 @@ class Subject:
     final: ClassVar[Sequence[str]] = ()
     bounds: ClassVar[Bounds] = Bounds()
     litmus: ClassVar[Sequence[str]] = ()
+    remembers: ClassVar[Sequence[str] | None] = None
 
     def replica(self, world: World) -> Any:  # noqa: ARG002 - for subclasses
         """One process of the service: a new instance, built with what ``world`` hands out. May be a coroutine."""

@@ -21,7 +21,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from simulator.backend import Command, Reply
 from simulator.gate import Gate, Request
-from simulator.loop import LaneTask, Limit, SimulatedLoop
+from simulator.loop import LaneTask, SimulatedLoop
 
 CLOSED_WORDS: Final = "Connection closed by server."
 REFUSED_WORDS: Final = "Error 111 connecting to the gate. Connection refused."
@@ -41,7 +41,7 @@ class GatedConnection(AbstractConnection):
         self._loop = loop
         self._replies: deque[Reply] = deque()
         self._waiter: asyncio.Future[bool] | None = None
-        self._limit: Limit | None = None
+        self._limit = 0  # on the reading that is under way; none: it has no limit
         self._up = False
         self._failure: str | None = None  # how the server's side has ended, until that is noticed
         self.door = gate.open(int(self.db), self.protocol, self)
@@ -204,9 +204,9 @@ class GatedConnection(AbstractConnection):
             dropped = await waiter
         finally:
             self._waiter = None
-            if self._limit is not None:
-                self._limit.cancel()
-                self._limit = None
+            if self._limit:
+                loop.lift(self._limit)
+                self._limit = 0
         if dropped:  # by another task, or by the server
             raise self._closed()
         return bool(self._replies)

@@ -53,13 +53,6 @@ class _Database(Database):
     def expired(self, item: Any) -> bool:
         return item.expireat is not None and _milliseconds(item.expireat) < _milliseconds(self.time)
 
-    def get(self, key: bytes, default: Any = None) -> Any:
-        """As fakeredis', which finds by an exception that a key is not there."""
-        return super().get(key, default) if key in self._dict else default
-
-    def wake_all(self) -> None:
-        """Nobody to wake: who waits does so at the gate."""
-
     def _remove_expired(self) -> None:
         heap, now_ms = self._expiry_heap, _milliseconds(self.time)
         while heap and _milliseconds(heap[0][0]) < now_ms:
@@ -93,6 +86,8 @@ class _AccessRules(AccessControlList):
 
 class _Server(FakeServer):
     """A server that is made once, and then emptied for each run."""
+
+    acl: _AccessRules
 
     def __init__(self) -> None:
         super().__init__(version=VERSION)
@@ -137,11 +132,13 @@ class _Socket(FakeSocket):
     after another, since making one takes as long as two commands.
     """
 
+    _server: _Server
+
     # Properties in fakeredis, which looks at them several times in each command.
     version = VERSION
     server_type = "redis"
 
-    def __init__(self, server: FakeServer, database: int, protocol: int, scripted: list[Command]) -> None:
+    def __init__(self, server: _Server, database: int, protocol: int, scripted: list[Command]) -> None:
         self.out: list[Reply] = []
         super().__init__(server, database, client_class=redis.Redis, client_info={"resp": protocol})
         self._containers = [(name, type(part)) for name, part in vars(self).items() if type(part) in (list, dict, set)]
@@ -150,7 +147,7 @@ class _Socket(FakeSocket):
         self._as_made = {**vars(self)}
 
     def reopen(self, database: int, protocol: int) -> None:
-        """Be another connection's, which must be the first one's equal in everything that fakeredis keeps of one."""
+        """Serve another connection, as a socket that was just made would."""
         own, server, client = vars(self), self._server, self._client_info
         as_made = self._as_made
         own.clear()
@@ -165,7 +162,7 @@ class _Socket(FakeSocket):
         server.sockets.append(self)
 
     def leave(self) -> None:
-        """Be nobody's: what the server knows of the connection is forgotten."""
+        """Let the server forget the connection: who closes it cannot wait for that, as the next may be opened at once."""
         server = self._server
         self._clear_watches()
         for registry in filter(None, (server.subscribers, server.psubscribers, server.ssubscribers)):
@@ -180,7 +177,7 @@ class _Socket(FakeSocket):
         self.out.append(msg)
 
     def _process_command(self, fields: list[bytes]) -> None:
-        """As fakeredis' own, to which all that is not plain is left; of a plain command it is the half that matters here."""
+        """As fakeredis' own, which looks at much that does not exist here: other threads, users, kinds of server."""
         command = _PLAIN.get(fields[0])
         if command is None or not self._is_plain():
             super()._process_command(fields)
@@ -190,12 +187,12 @@ class _Socket(FakeSocket):
             now = time.time()
             for database in server.dbs.values():
                 database.time = now
-            result = self._run_command(getattr(self, command.func_name), command, fields[1:], False)
+            result = self._run_command(getattr(self, command.func_name), command, fields[1:], from_script=False)
         if not isinstance(result, NoResponse):
             self.put_response(self._decode_result(result))
 
     def _is_plain(self) -> bool:
-        """Whether nothing was said on this connection, or of those who may use it, that concerns every later command."""
+        """Whether nothing was said before that concerns every command on this connection."""
         return self._transaction is None and not (
             self._reply_off or self._reply_skip or self._reply_skip_next or self._server.acl.touched
         )

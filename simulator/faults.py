@@ -445,10 +445,7 @@ class ArmedPlan:
         return due
 
     def _exists(self, fault: Fault, door: Door, request: Request) -> bool:
-        step = Step(
-            lane=request.lane, connection=door.number, commands=request.commands, place=request.place,
-            replies=(b"QUEUED",) if door.queueing else (),
-        )  # fmt: skip
+        step = _step_of(door, request)
         if fault.lasting:
             return fault.kind is FaultKind.REFUSED or bool(applicable((fault.kind,), step))
         if not applicable((fault.kind,), step):
@@ -547,6 +544,50 @@ class ArmedPlan:
         instead = (b"EVAL", b"return redis.error_reply(ARGV[1])", b"0", _killed(script).encode())
         commands = tuple(instead if command is script else command for command in request.commands)
         return self._scene.gate.perform(door, Request(lane=request.lane, commands=commands, place=request.place))
+
+
+Tempt = Callable[[int, Step], FaultPlan | None]
+"""Asked with a step and its number what strikes from it on; none: nothing does yet."""
+
+
+class TemptedPlan(ArmedPlan):
+    """A plan that is made up as the run goes: ``tempt`` is asked at each step, until something strikes.
+
+    What it names and does not exist at that step does not strike, and it is asked again at the next. Made by
+    ``World.tempt``.
+    """
+
+    def __init__(self, tempt: Tempt, scene: Scene) -> None:
+        super().__init__(FaultPlan(()), scene)
+        self._tempt = tempt
+
+    def take(self, door: Door, request: Request) -> Sequence[Reply]:
+        """See ``ArmedPlan``."""
+        if not self.plan.faults:
+            number = self._taken[None] + 1
+            plan = self._tempt(number, _step_of(door, request))
+            if plan is not None and self._can_begin(plan, number, door, request):
+                self.plan = plan
+        return super().take(door, request)
+
+    def strikes_next(self, lane: tuple[object, ...]) -> bool:
+        """See ``ArmedPlan``: as long as nothing has struck, the next step may be where it does."""
+        return not self.plan.faults or super().strikes_next(lane)
+
+    def _can_begin(self, plan: FaultPlan, number: int, door: Door, request: Request) -> bool:
+        """Whether what ``plan`` has for this step exists there."""
+        step = _step_of(door, request)
+        return all(
+            bool(applicable((fault.kind,), step)) and not self._missing(fault, door, request)
+            for fault in plan.faults if fault.step == number
+        )  # fmt: skip
+
+
+def _step_of(door: Door, request: Request) -> Step:
+    return Step(
+        lane=request.lane, connection=door.number, commands=request.commands, place=request.place,
+        replies=(b"QUEUED",) if door.queueing else (),
+    )  # fmt: skip
 
 
 def _not_there(fault: Fault, request: Request, why: str) -> FaultError:

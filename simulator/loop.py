@@ -14,7 +14,6 @@ from asyncio import events
 from collections import deque
 from collections.abc import Callable, Collection, Coroutine, Generator
 from contextvars import Context, ContextVar, copy_context
-from dataclasses import dataclass
 from typing import Any, Never, TypeVar, TypeVarTuple
 
 from simulator.clock import NANOSECONDS, VirtualClock
@@ -91,30 +90,8 @@ def _alive(handle: events.Handle) -> bool:
     return life is None or not life.crashed
 
 
-@dataclass(slots=True, eq=False)
-class Limit:
-    """A timer that is not set before somebody looks at the timers; see ``SimulatedLoop.limit``."""
-
-    loop: SimulatedLoop
-    number: int
-    set_at: float
-    seconds: float
-    callback: Callable[..., object]
-    arguments: tuple[Any, ...]
-    context: Context
-    handle: events.TimerHandle | None = None
-
-    def cancel(self) -> None:
-        """Let it never fire. Cancelling twice, or after it has fired, does nothing."""
-        self.loop._limits.discard(self)
-        if self.handle is not None:
-            self.handle.cancel()
-
-    def arm(self) -> tuple[int, int, events.TimerHandle]:
-        """The timer, as the loop keeps its timers, as if it had been set when the limit was."""
-        when = self.set_at + self.seconds
-        self.handle = events.TimerHandle(when, self.callback, self.arguments, self.loop, self.context)
-        return self.loop._due_ns(when), self.number, self.handle
+# When it was set, in nanoseconds since 1970; for how many seconds; what is to be called, with what, and as whom.
+_Limit = tuple[int, float, Callable[..., object], tuple[Any, ...], Context]
 
 
 class SimulatedLoop(asyncio.AbstractEventLoop):
@@ -129,7 +106,8 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self._clock = clock
         self._ready: deque[events.Handle] = deque()
         self._timers: list[tuple[int, int, events.TimerHandle]] = []
-        self._limits: set[Limit] = set()  # those that are not among the timers yet
+        self._limits: dict[int, _Limit] = {}  # those that are no timers yet, by their numbers
+        self._armed: dict[int, events.TimerHandle] = {}  # those that are
         self._sequence = 0
         self._births = 0
         self._lives: dict[tuple[object, ...], Life] = {}
@@ -183,19 +161,28 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         heapq.heappush(self._timers, (self._due_ns(when), self._sequence, handle))
         return handle
 
-    def limit(self, seconds: float, callback: Callable[[*Ts], object], *args: *Ts) -> Limit:
-        """As ``call_later``, for what is nearly always cancelled before any time passes: that costs half of a timer."""
+    def limit(self, seconds: float, callback: Callable[[*Ts], object], *args: *Ts) -> int:
+        """As ``call_later``, for what is nearly always lifted before any time passes; returns what ``lift`` is to be told.
+
+        Nothing shows the difference to a timer, but it is not made into one before somebody looks at the timers.
+        """
         self._sequence += 1
-        limit = Limit(self, self._sequence, self._clock.elapsed, seconds, callback, args, copy_context())
-        self._limits.add(limit)
-        return limit
+        self._limits[self._sequence] = self._clock.now_ns, seconds, callback, args, copy_context()
+        return self._sequence
+
+    def lift(self, limit: int) -> None:
+        """Let it never fire. One that was lifted, or has fired, can be lifted again."""
+        if self._limits.pop(limit, None) is None and limit in self._armed:
+            self._armed.pop(limit).cancel()
 
     def _due_ns(self, when: float) -> int:
         return self._clock.started_ns + round(when * NANOSECONDS)
 
     def _arm_limits(self) -> None:
-        for limit in self._limits:
-            heapq.heappush(self._timers, limit.arm())
+        for number, (set_ns, seconds, callback, args, context) in self._limits.items():
+            when = (set_ns - self._clock.started_ns) / NANOSECONDS + seconds
+            handle = self._armed[number] = events.TimerHandle(when, callback, args, self, context)
+            heapq.heappush(self._timers, (self._due_ns(when), number, handle))
         self._limits.clear()
 
     def _timer_handle_cancelled(self, handle: events.TimerHandle) -> None:
@@ -322,6 +309,14 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         while (due_ns := self.next_timer_ns()) is not None and due_ns <= self._clock.now_ns:
             self._ready.append(heapq.heappop(self._timers)[2])
 
+    def rename(self, root: tuple[object, ...], new: tuple[object, ...]) -> None:
+        """Let what began in the lane ``root`` be in ``new`` from now on, so that another life can begin there."""
+        for task in self.tasks:
+            if task.lane[:2] == root:
+                task.lane = (*new, *task.lane[2:])
+        if root in self._lives:
+            self._lives[new] = self._lives.pop(root)
+
     def crash(self, roots: Collection[tuple[object, ...]]) -> list[LaneTask[Any]]:
         """Stop every task where it stands whose lane begins with one of ``roots``, and all that these have started.
 
@@ -357,6 +352,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self._ready.clear()
         self._timers.clear()
         self._limits.clear()
+        self._armed.clear()
         for task in self.tasks:
             task._log_traceback = False  # asyncio would speak of it when it is collected, which is in some later run
         self.tasks.clear()
@@ -370,8 +366,8 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         place = origin_of(sys._getframe(2))
         line = f" in {place[0]}:{place[1]}" if place is not None else ""
         refusal = BypassedGateError(
-            f"{what} was asked of the event loop inside a world{line}, where nothing but Redis commands and time is ordered. "
-            "Build the client with world.redis(), and hand in what reaches further out as a callback."
+            f"{what} was asked of the event loop inside a world{line}, where nothing but Redis commands and time is "
+            "ordered. Build the client with world.redis(), and hand in what reaches further out as a callback."
         )
         # Remembered as well, since the code that asked may catch every exception.
         self.failures.append({"message": "the gate was bypassed", "exception": refusal})

@@ -101,7 +101,7 @@ class _Race:
 
     def _shared_replicas(self) -> set[int | None]:
         """Those with more than one client, or with other work beside one."""
-        users = Counter[int | None](client.replica for client in self._clients)
+        users: Counter[int | None] = Counter([client.replica for client in self._clients])
         for task in self._world.loop.tasks:
             if not task.done():
                 assert task.lane[0] != "client", f"{task!r} is in a lane of the clients that are about to start"

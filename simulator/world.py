@@ -21,7 +21,7 @@ from simulator.connection import CLOSED_WORDS, GatedConnection, gated
 from simulator.errors import DeadlockError, EndlessError
 from simulator.events import Ear, Event, Registry, readings
 from simulator.fake import FakeBackend
-from simulator.faults import ArmedPlan, Fault, FaultError, FaultPlan
+from simulator.faults import ArmedPlan, Fault, FaultError, FaultPlan, Tempt, TemptedPlan
 from simulator.gate import Gate
 from simulator.loop import LaneTask, SimulatedLoop
 from simulator.seed import Seed
@@ -251,6 +251,11 @@ class World:
         """Let ``plan`` strike from now on; steps are counted from here. It takes the place of one that is armed."""
         self.gate.faults = self._armed = ArmedPlan(plan, self)
 
+    def tempt(self, tempt: Tempt) -> ArmedPlan:
+        """Let ``tempt`` say at each step from now on what strikes there; what comes of it is the ``plan`` of the answer."""
+        self.gate.faults = self._armed = TemptedPlan(tempt, self)
+        return self._armed
+
     def disarm(self) -> None:
         """Let nothing strike any more, as at the end of a run."""
         self.gate.faults = self._armed = None
@@ -268,6 +273,16 @@ class World:
     def assign(self, lane: tuple[object, ...], replica: int) -> None:
         """What begins in ``lane``, of two parts, runs on ``replica``, until the run ends."""
         self._homes[lane] = replica
+
+    def rename(self, lane: tuple[object, ...], new: tuple[object, ...]) -> None:
+        """Let what began in ``lane``, of two parts, be in ``new`` from now on, on the replica that it was assigned to."""
+        self.loop.rename(lane, new)
+        if lane in self._homes:
+            self._homes[new] = self._homes.pop(lane)
+        for connection in self._connections:
+            door = connection.door
+            if door.lane[:2] == lane:
+                door.lane = (*new, *door.lane[2:])
 
     def replica_of(self, lane: tuple[object, ...]) -> int | None:
         """On which replica ``lane`` runs: the one it was assigned to, or n for ``("replica", n)``; none: on none."""

@@ -172,6 +172,7 @@ class Store(Subject):
         drop("main(*).created_at"),
         drop("main(*).settlement_*"),
     )
+    remembers = ("close",)
     litmus = (
         "save s1 ; { increment_relay_count s1 5 || increment_relay_count s1 5 @2 || increment_relay_count s1 5 @3 }",
         "save s1 ; { increment_relay_count s1 5 ; increment_relay_count s1 5 || update_state s1 claimed @2 }",
@@ -270,6 +271,7 @@ class Coordinator(Subject):
     final = ("close",)
     keys: ClassVar = SESSION_KEYS
     abstractions: ClassVar = (*Store.abstractions, drop("main(*).proof_tx_hash"), drop("main(*).relay_count"))
+    remembers = ("close",)
     litmus = (  # the consumer of relays, beside the workers that claim and prove; and two processes of a contested lease
         "on_relay_processed s1 sup1 ; { on_relay_processed s1 sup1 || on_session_claimed s1 ; on_proof_submitted s1 }",
         "{ on_relay_processed s1 sup1 ; on_relay_processed s1 sup1 || on_relay_processed s1 sup1 @2 }",

@@ -370,3 +370,70 @@ def test_explore_says_what_is_wrong(
     monkeypatch.chdir(tmp_path)
     assert run(["explore", SUBJECT, *arguments]) == ExitCode.USAGE
     assert said in capsys.readouterr().err
+
+
+# What a process remembers.
+
+
+class Cached(Subject):
+    """Counts in memory, and writes it down."""
+
+    name = "cached"
+
+    def replica(self, world: World) -> Any:
+        return {"redis": world.redis(), "n": 0}
+
+    @operation()
+    async def count(self, replica: Any) -> None:
+        seen = replica["n"]
+        await replica["redis"].set("counting", "yes")
+        replica["n"] = seen + 1
+
+    @operation()
+    async def forget(self, replica: Any) -> None:
+        await replica["redis"].delete("n")
+
+    @operation()
+    async def write(self, replica: Any) -> None:
+        await replica["redis"].set("n", replica["n"])
+
+
+class Believed(Cached):
+    """Says that nothing changes what it remembers, which is not so."""
+
+    remembers = ()
+
+
+class Stateless(Races):
+    """Says the same, and that is so."""
+
+    remembers = ()
+
+
+def raced(subject: type[Subject], spelled: str) -> tuple[Contest, World]:
+    world = World(Seed(1))
+    return Contest(Performer(subject(), world, 1), parse(spelled)), world
+
+
+def test_steps_of_one_process_that_remembers_nothing_commute_as_those_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("characterization.racing.CHECKED_ONE_IN", 1)
+    spelled = "{ check_then_mark r1 || read_and_write ; extend }"
+    shared, world = raced(Races, spelled)
+    with world:
+        careful = shared.behaviour()
+    believed, world = raced(Stateless, spelled)
+    with world:
+        quick = believed.behaviour()
+    assert quick.explored.classes < careful.explored.classes
+    assert [each.seen for each in quick.anomalies] == [each.seen for each in careful.anomalies]
+    assert quick.serial == careful.serial
+
+
+def test_who_says_that_it_remembers_nothing_and_does_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("characterization.racing.CHECKED_ONE_IN", 1)
+    contest, world = raced(Believed, "{ count ; write || count ; forget }")
+    with (
+        world,
+        pytest.raises(SubjectError, match=r"that none changes what a process remembers, but `\{ count"),
+    ):
+        contest.behaviour()

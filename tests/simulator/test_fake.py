@@ -10,6 +10,8 @@ from fakeredis import FakeServer
 from simulator.errors import BackendError
 from simulator.fake import VERSION, FakeBackend, FakeSession
 from simulator.world import World
+from tests.conformance.replies import CASES
+from tests.conformance.test_replies import plain
 
 
 @pytest.fixture
@@ -44,6 +46,87 @@ def test_an_emptied_server_is_like_a_new_one(backend: FakeBackend) -> None:
     for name, part in fresh.items():
         assert isinstance(emptied[name], type(part)), name
         assert _held(emptied[name]) == _held(part), name
+
+
+# What stays with a socket, or is made anew each time; the number is of the process's own counting, and nobody is told.
+KEPT = {"_server", "_db", "_fileno", "_parser", "responses", "response_ready"}
+OURS = {"_about_client", "_as_made", "_containers", "_scripted"}
+CONCERNS_ITS_CONNECTION = (
+    ("CLIENT SETNAME me", "CLIENT SETINFO LIB-NAME x", "CLIENT NO-EVICT ON", "CLIENT NO-TOUCH ON"),
+    ("SELECT 5", "SET a 1", "CLIENT REPLY OFF", "GET a"),
+    ("CLIENT REPLY SKIP",),
+    ("HELLO 2 SETNAME me",),
+    ("WATCH a", "MULTI", "GET", "SET a 2"),
+    ("MULTI", "SET a 1", "EXEC", "WATCH b", "SET b 1", "MULTI"),
+    ("SUBSCRIBE a b", "PSUBSCRIBE c", "SSUBSCRIBE d"),
+    ("ACL SETUSER me on >secret +@all ~*", "AUTH me secret"),
+    ("EVAL return(redis.setresp(3)) 0", "HSETEX h EX 5 FIELDS 1 a 1"),
+    ("CLIENT KILL ID 1",),
+)
+
+
+@pytest.mark.parametrize("said", CONCERNS_ITS_CONNECTION, ids=" ".join)
+def test_a_session_on_a_socket_that_served_another_is_like_one_on_a_new_one(
+    backend: FakeBackend, said: tuple[str, ...]
+) -> None:
+    session = backend.open(1, 3)
+    used = session._socket
+    for text in said:
+        session.execute(tuple(text.encode().split()))
+    session.close()
+    backend.restart(0)
+    again, new = backend.open(0, 2)._socket, FakeBackend().open(0, 2)._socket
+    assert again is used
+    assert again is not None
+    assert new is not None
+    assert vars(again).keys() == vars(new).keys()
+    for name in vars(new).keys() - OURS - KEPT:
+        assert vars(again)[name] == vars(new)[name], name
+    assert again._db is again._server.dbs[0]
+    assert again._scripted is backend.scripted
+
+
+def test_of_what_fakeredis_keeps_of_a_connection_we_know_how_it_begins_anew(backend: FakeBackend) -> None:
+    socket = backend.open(0, 2)._socket
+    assert socket is not None
+    changing = {
+        name for name, part in vars(socket).items() if not isinstance(part, (int, str, tuple, type, type(None)))
+    }
+    anew = {name for name, _ in socket._containers} | {"_client_info"}
+    assert changing == anew | KEPT - {"_fileno"} | OURS
+
+
+def test_a_closed_session_is_not_used_again(backend: FakeBackend) -> None:
+    session = backend.open(0, 2)
+    session.close()
+    with pytest.raises(AssertionError, match="after it was closed"):
+        session.execute((b"PING",))
+    with pytest.raises(AssertionError, match="after it was closed"):
+        session.pushes()
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+@pytest.mark.parametrize("case", CASES)
+def test_a_plain_command_is_answered_as_by_fakeredis_itself(world: World, case: str, protocol: int) -> None:
+    def answers(backend: FakeBackend) -> list[Any]:
+        session = backend.open(0, protocol)
+        return [_answer(session, sent.command) for sent in CASES[case]]
+
+    class Slow(FakeBackend):
+        def open(self, database: int, protocol: int) -> FakeSession:
+            session = super().open(database, protocol)
+            assert session._socket is not None
+            session._socket._is_plain = lambda: False  # type: ignore[method-assign]
+            return session
+
+    assert plain(answers(FakeBackend())) == plain(answers(Slow()))
+
+
+def _answer(session: FakeSession, command: tuple[bytes, ...]) -> Any:
+    try:
+        return list(session.execute(command))
+    except BackendError as error:
+        return error
 
 
 FUNCTIONS = b"""#!lua name=mine

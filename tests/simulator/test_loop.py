@@ -75,6 +75,43 @@ def test_a_cancelled_timer_is_not_waited_for(loop: SimulatedLoop) -> None:
     assert loop.next_timer_ns() is None
 
 
+def test_a_limit_is_a_timer_in_every_way(loop: SimulatedLoop, clock: VirtualClock) -> None:
+    ran: list[str] = []
+    loop.call_later(1, ran.append, "a")
+    lifted = loop.limit(0.5, ran.append, "lifted before anybody looked")
+    loop.limit(1, ran.append, "b")
+    late = loop.limit(1, ran.append, "lifted after somebody looked")
+    loop.call_later(1, ran.append, "c")
+    loop.lift(lifted)
+    clock.move_to(clock.now_ns + NANOSECONDS // 2)
+    loop.limit(0.5, ran.append, "d")
+    assert loop.next_timer_ns() == clock.started_ns + NANOSECONDS
+    loop.lift(late)
+    loop.lift(late)
+    clock.move_to(clock.now_ns + NANOSECONDS)
+    loop.fire_due()
+    loop.run_ready()
+    assert ran == ["a", "b", "c", "d"]
+    loop.lift(late)
+    loop.limit(1, ran.append, "of the run before")
+    loop.restart()
+    assert loop.next_timer_ns() is None
+
+
+def test_a_limit_of_a_task_that_crashed_is_gone(loop: SimulatedLoop) -> None:
+    async def waits() -> None:
+        loop.limit(1, print)
+        await asyncio.Event().wait()
+
+    loop.start(waits(), ("replica", 1))
+    loop.start(waits(), ("replica", 2))
+    loop.run_ready()
+    loop.crash([("replica", 1)])
+    assert loop.next_timer_ns() is not None
+    loop.crash([("replica", 2)])
+    assert loop.next_timer_ns() is None
+
+
 def test_time_is_counted_from_the_beginning_of_the_run(loop: SimulatedLoop, clock: VirtualClock) -> None:
     assert loop.time() == 0
     clock.move_to(clock.now_ns + 2 * NANOSECONDS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import pytest
@@ -12,9 +12,10 @@ from redis.asyncio import Redis
 import simulator.race
 from simulator.errors import DeadlockError, EndlessError
 from simulator.explore import Run, replay, systematic
+from simulator.faults import FaultPlan
 from simulator.footprint import EVERYTHING, Footprint
 from simulator.race import Client, Raced, race
-from simulator.schedule import FirstCome, Schedule
+from simulator.schedule import FirstCome, Schedule, Turn
 from simulator.world import TIMERS_MAX, World
 
 Work = Callable[[], Coroutine[Any, Any, Any]]
@@ -285,6 +286,75 @@ def test_a_move_that_comes_before_a_timer_and_one_that_comes_after_are_both_trie
     assert (
         explored(world, clients, moves=(5,)) == explored(world, clients, "all", moves=(5,)) == {(2.0,), (5.0,), (7.0,)}
     )
+
+
+# Faults.
+
+
+def test_a_client_whose_replica_crashes_before_it_has_begun_has_crashed_too(world: World) -> None:
+    one, other = plain(world), plain(world)
+    world.arm(FaultPlan.parse("crash after @1 of 1"))
+    found = raced(
+        world,
+        Client(calling(one, "SET a 1", "SET b 1"), 1),
+        Client(calling(one, "SET c 1"), 1),
+        Client(calling(other, "GET a"), 2),
+        by="1*2 3",
+    )
+    assert found.answers == (("crashed", None), ("crashed", None), ("returned", b"1"))
+    assert world.unstruck == ()
+
+
+def test_a_client_that_has_begun_crashes_with_its_replica_where_it_stands(world: World) -> None:
+    one, other = plain(world), plain(world)
+    world.arm(FaultPlan.parse("crash before @2 of 2"))
+    clients = [
+        Client(calling(one, "SET a 1"), 1),
+        Client(calling(one, "SET b 1", "SET c 1"), 1),
+        Client(calling(other, "MGET a b c"), 2),
+    ]
+    found = raced(world, *clients, by="1 2*3 3")
+    assert found.answers == (("crashed", None), ("crashed", None), ("returned", [None, b"1", None]))
+
+
+def test_a_replica_that_crashed_before_and_was_built_again_serves_its_clients(world: World) -> None:
+    redis = plain(world)
+    world.crash(1)
+    assert values(raced(world, *[Client(calling(redis, "INCR n"), 1)] * 2)) == (1, 2)
+
+
+def test_a_step_at_which_a_fault_is_due_conflicts_with_everything_before_it_is_taken(world: World) -> None:
+    class Looks(FirstCome):
+        def __init__(self) -> None:
+            self.seen: list[tuple[str, bool]] = []
+
+        def choose(self, turns: Sequence[Turn]) -> int:
+            self.seen.append((turns[0].lane, turns[0].footprint == EVERYTHING))
+            return 0
+
+    redis = plain(world)
+    world.arm(FaultPlan.parse("crash before @2 of 1"))
+    looks = Looks()
+    race(world, [Client(calling(redis, "GET a", "GET b", "GET c"))], looks)
+    assert looks.seen == [("1", False), ("1", True)]
+
+
+@pytest.mark.parametrize(
+    "plan", ["crash before @1 of 1", "crash after @1 of 1", "crash after @2 of 1", "reply lost @2 of 2"]
+)
+def test_with_a_fault_in_a_lane_the_classes_are_those_of_all_schedules(world: World, plan: str) -> None:
+    def outcomes(mode: Any) -> set[Any]:
+        def run(scheduler: Any) -> Any:
+            world.restart()
+            works = [calling(world.redis(), "SET a 1", "INCR b"), calling(world.redis(), "GET a", "INCR b")]
+            world.arm(FaultPlan.parse(plan))
+            clients = [Client(works[0], 1), Client(works[1], 2), Client(calling(plain(world), "GET b"), 1)]
+            found = race(world, clients, scheduler)
+            return [(how, str(value)) for how, value in found.answers], sorted(world.dump().get(0, {}).items())
+
+        return {repr(seen.value) for seen in systematic(run, mode)}
+
+    assert outcomes("sources") == outcomes("all")
 
 
 # Bounds.

@@ -10,13 +10,14 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
+from time import time as time_by_name
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
 from characterization.renaming import Renamer
-from simulator.clock import VirtualClock
+from simulator.clock import NANOSECONDS, VirtualClock
 from simulator.errors import BlockingCallError
 from simulator.explore import Mode, systematic
 from simulator.race import Client, race
@@ -50,15 +51,15 @@ def test_every_clock_of_the_standard_library_shows_the_world(clock: VirtualClock
     virtual = Virtual(clock, Chance())
     virtual.enter()
     try:
-        for move_ns in (0, 1_500_000_000, 3_600_000_000_000):
+        for move_ns in (0, 999, 1_500_000_000, 1_700_000_001_234, 1_700_999_999_999, 3_600_000_000_000):
             clock.move_to(START_NS + move_ns)
             virtual.clock_moved()
             assert time.time_ns() // 1000 == clock.now_ns // 1000
-            assert time.time() == pytest.approx(clock.now_ns / 1e9, abs=1e-6)
+            assert time.time() == time_by_name() == time.time_ns() / NANOSECONDS
             assert datetime.now(UTC) == clock.now()
             assert datetime.now() == clock.now().replace(tzinfo=None)  # noqa: DTZ005 - the local zone is UTC
             assert time.monotonic_ns() == time.perf_counter_ns() == clock.now_ns
-            assert time.monotonic() == time.perf_counter() == clock.now_ns / 1e9
+            assert time.monotonic() == time.perf_counter() == clock.now_ns / NANOSECONDS
     finally:
         virtual.leave()
 
