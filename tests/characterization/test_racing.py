@@ -372,6 +372,16 @@ def test_explore_says_what_is_wrong(
     assert said in capsys.readouterr().err
 
 
+def test_where_every_schedule_has_one_outcome_no_order_is_run_and_the_marks_are_the_same() -> None:
+    spelled = "{ increment || mark r1 @2 }"
+    with contest(spelled) as found:
+        told = found.behaviour()
+        ordered = found.sighting(told, only_witnesses=True).behaviour
+    with contest(spelled) as found:
+        assert found.sighting(told, only_witnesses=True).behaviour == ordered == told
+    assert [order for order, _ in told.serial] == ["1 2"]
+
+
 # What a process remembers.
 
 
