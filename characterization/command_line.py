@@ -330,7 +330,8 @@ def _look(
         session.say(look.endless)
     if pinned.races and not session.settings.races:
         session.say(f"{pinned.subject}: {len(pinned.races)} programs of the race lens were left out")
-    return compare(pinned, look.recording, (*unrun, *look.unrun), look.lost), look
+    result = compare(pinned, look.recording, (*unrun, *look.unrun), look.lost)
+    return result if session.settings.races else replace(result, raced=0), look
 
 
 def _with_unrun(seen: Recording, baseline: Baseline, result: Comparison) -> Recording:
