@@ -43,7 +43,7 @@ SHRINKING_RUNS_MAX = 500
 
 
 class NothingSeenError(WorldError):
-    """A run had no step at the gate: whatever it does, its schedules cannot be explored."""
+    """No run had a step at the gate: whatever they do, their schedules cannot be explored."""
 
 
 class PrunedError(Exception):
@@ -93,7 +93,7 @@ class Search(Generic[T]):
     """Runs, one after another, of what ``paths`` leads to: iterate over it once.
 
     Raises, while iterating:
-        NothingSeenError: a run had no step at the gate.
+        NothingSeenError: at the end, if no run had a step at the gate; one may have none where others have some.
         DivergedError: a run differs from an earlier one although the choices were the same.
     """
 
@@ -105,7 +105,7 @@ class Search(Generic[T]):
         self._mode = mode
         self._bounds = (runs_max, preemptions_max)
         self._classes = self._pruned = self._longest = 0
-        self._complete = False
+        self._complete = self._stepped = False
 
     @property
     def certificate(self) -> Certificate:
@@ -128,7 +128,8 @@ class Search(Generic[T]):
             if seen is not None:
                 yield seen
             if self._complete:
-                return
+                break
+        _check_stepped(stepped=self._stepped)
 
     def _next(self) -> Seen[T] | None:
         self._paths.begin()
@@ -138,6 +139,8 @@ class Search(Generic[T]):
         except PrunedError:
             self._pruned += 1
             return None
+        finally:
+            self._stepped |= recorded.at_the_gate
         self._paths.end()
         self._classes += 1
         self._longest = max(self._longest, len(seen.schedule.lanes))
@@ -145,12 +148,14 @@ class Search(Generic[T]):
 
 
 def _seen(run: Run[T], recorded: Recorded) -> Seen[T]:
-    value = run(recorded)
-    if not recorded.at_the_gate:
+    return Seen(run(recorded), recorded.schedule)
+
+
+def _check_stepped(*, stepped: bool) -> None:
+    if not stepped:
         raise NothingSeenError(
             "the run had no step at the gate, so there is nothing to put in order: does it use the world's client?"
         )
-    return Seen(value, recorded.schedule)
 
 
 def replay(run: Run[T], schedule: Schedule) -> T:
@@ -456,17 +461,21 @@ def sample(run: Run[T], seed: Seed, outcome: Callable[[T], Hashable], *, runs_ma
     The first run is first come, first served: it measures the horizon of PCT and the weights of SURW.
 
     Raises:
-        NothingSeenError: a run had no step at the gate.
+        NothingSeenError: no run had a step at the gate.
     """
     counted = _Counted()
-    seen = _seen(run, Recorded(counted))
+    recorded = Recorded(counted)
+    seen, stepped = _seen(run, recorded), recorded.at_the_gate
     findings: dict[Hashable, Finding[T]] = {outcome(seen.value): Finding(seen, Counter(["first come"]))}
     names = itertools.cycle(_SCHEDULERS)
     for number in range(1, runs_max):
         name = next(names)
         scheduler = _SCHEDULERS[name](seed.fork(f"{name} {number}").random(), counted.turns)
-        seen = _seen(run, Recorded(scheduler))
+        recorded = Recorded(scheduler)
+        seen = _seen(run, recorded)
+        stepped |= recorded.at_the_gate
         findings.setdefault(outcome(seen.value), Finding(seen, Counter())).by[name] += 1
+    _check_stepped(stepped=stepped)
     return Sample(runs=max(runs_max, 1), findings=findings)
 
 

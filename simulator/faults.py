@@ -170,7 +170,7 @@ class FaultPlan:
         Raises:
             ValueError: this is not how a plan is spelled.
         """
-        return cls(tuple(Fault.parse(part) for part in text.split(",")))
+        return cls(tuple(Fault.parse(part.strip()) for part in text.split(",")))
 
 
 def _listed(words: Iterable[str]) -> str:

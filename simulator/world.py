@@ -8,9 +8,10 @@ it. What happens in a run is a function of the seed, of the code and of the choi
 from __future__ import annotations
 
 import asyncio
+import ctypes
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import ExitStack
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from redis.asyncio import Redis
@@ -24,6 +25,7 @@ from simulator.fake import FakeBackend
 from simulator.faults import ArmedPlan, Fault, FaultError, FaultPlan, Tempt, TemptedPlan
 from simulator.gate import Gate
 from simulator.loop import LaneTask, SimulatedLoop
+from simulator.origin import is_service
 from simulator.seed import Seed
 from simulator.virtual import Chance, Virtual
 from simulator.watchdog import Watchdog
@@ -88,7 +90,7 @@ class World:
             steps.callback(self._watchdog.stop)
             steps.callback(self._ear.stop)
             steps.callback(self._drop_connections)
-            steps.callback(self._end_tasks)
+            steps.callback(self._end_tasks_after, error)
 
     def restart(self) -> None:
         """Begin a new run, as if nothing had happened before it."""
@@ -131,10 +133,21 @@ class World:
             for task in alive:
                 task.cancel()
             self.loop.run_ready()
+        for task in alive:
+            _keep_for_ever(task)
         raise EndlessError(
-            f"{alive[0]!r} goes on although it was cancelled {CANCELLATIONS_MAX} times: it catches CancelledError, or "
-            "BaseException, and does not end"
+            f"{alive[0].get_coro()!r}{_place(alive[0])} goes on although it was cancelled {CANCELLATIONS_MAX} times: it "
+            "catches CancelledError, or BaseException, and does not end. Let it catch what it can do something about, and "
+            "raise the rest again."
         )
+
+    def _end_tasks_after(self, error: BaseException | None) -> None:
+        """The same, as the world is left; what has gone wrong already says more than that a task goes on."""
+        try:
+            self._end_tasks()
+        except EndlessError:
+            if error is None:
+                raise
 
     # What a service is handed.
 
@@ -202,7 +215,9 @@ class World:
             if due_ns is None:
                 raise DeadlockError(self.who_waits([task]))
             self.move_to(due_ns)
-        raise EndlessError(f"{TIMERS_MAX} timers fired, and {task.get_coro()!r} has not ended: it waits in a loop")
+        raise EndlessError(
+            f"{TIMERS_MAX} timers fired, and {task.get_coro()!r}{_place(task)} has not ended: it waits in a loop"
+        )
 
     def settle(self) -> None:
         """Let everything happen that can happen now, without any time passing. Steps are taken oldest first."""
@@ -363,9 +378,25 @@ class World:
         return failed
 
 
+def _keep_for_ever(task: LaneTask[Any]) -> None:
+    """Let ``task`` never be collected, not at the end of the process either.
+
+    Who collects it closes its coroutine, and code that catches whatever is raised in it, and goes on, would then go on in
+    that very place, where no alarm is heard.
+    """
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(task))
+
+
 def _place(task: LaneTask[Any]) -> str:
-    frames = task.get_stack(limit=1)
-    return f" at {frames[0].f_code.co_filename}:{frames[0].f_lineno}" if frames else ""
+    """Where a task waits: the innermost line of the service."""
+    frames: list[FrameType] = []
+    awaited: Any = task.get_coro()
+    while (frame := getattr(awaited, "cr_frame", None)) is not None:
+        frames.append(frame)
+        awaited = awaited.cr_await
+    own = [frame for frame in frames if is_service(frame.f_code.co_filename)]
+    inner = (own or frames)[-1:]
+    return "".join(f" at {frame.f_code.co_filename}:{frame.f_lineno}" for frame in inner)
 
 
 def answer_of(task: asyncio.Task[T]) -> tuple[str, Any]:

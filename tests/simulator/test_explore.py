@@ -282,6 +282,27 @@ def test_a_run_without_a_step_at_the_gate_is_an_error(world: World) -> None:
             list(explore(together(world, nothing, nothing)))
 
 
+def test_a_run_without_a_step_at_the_gate_is_one_of_those_that_have_some(world: World) -> None:
+    closed: list[bool] = []
+
+    async def close(redis: Redis) -> None:
+        closed.append(True)
+
+    async def work(redis: Redis) -> str:
+        return "closed" if closed else str(await redis.incr("n"))
+
+    def run(scheduler: Scheduler) -> tuple[Any, ...]:
+        world.restart()
+        closed.clear()
+        clients = [Client(_bound(each, world.redis()), 1) for each in (close, work)]  # of one process
+        return tuple(answer for _, answer in race(world, clients, scheduler).answers)
+
+    found = [(seen.value[1], seen.schedule.text) for seen in systematic(run, "all")]
+    assert found[0] == ("closed", "1 2")
+    assert {answer for answer, _ in found} == {"closed", "1"}
+    assert {finding.first.value[1] for finding in sample(run, Seed(1), repr).findings.values()} == {"closed", "1"}
+
+
 class Fickle:
     """A run that is not the same twice: from its second time on others wait, or it ends early."""
 

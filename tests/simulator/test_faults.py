@@ -1113,3 +1113,67 @@ def test_a_fault_strikes_one_of_several_clients_by_its_lane(servers: World) -> N
     assert found.answers == (("returned", 2), ("returned", 3))
     assert found.steps[0].footprint.everything
     assert not found.steps[1].footprint.everything
+
+
+# Plans that are made up as the run goes.
+
+
+async def three(redis: Redis) -> int:
+    return await redis.incr("a") + await redis.incr("a") + await redis.incr("a")
+
+
+def test_a_tempter_is_asked_at_each_step_until_something_strikes(world: World) -> None:
+    asked: list[tuple[int, bytes]] = []
+
+    def tempt(number: int, step: Step) -> FaultPlan | None:
+        asked.append((number, step.commands[0][0]))
+        return FaultPlan.parse("reset @2") if number == 2 else None
+
+    redis = client(world)
+    armed = world.tempt(tempt)
+    how, error = answer_of(world.perform(three(redis), REPLICA))
+    assert (how, type(error)) == ("raised", RedisConnectionError)
+    assert asked == [(1, b"INCRBY"), (2, b"INCRBY")]
+    assert armed.plan.text == "reset @2"
+    assert world.unstruck == ()
+    assert stored(world, "a") == b"2"
+
+
+def test_what_does_not_exist_at_a_step_does_not_tempt(world: World) -> None:
+    redis = client(world)
+    armed = world.tempt(lambda number, _: FaultPlan((Fault(kind=FaultKind.SCRIPT_KILLED, step=number),)))
+    assert world.perform(three(redis), REPLICA).result() == 6
+    assert armed.plan.faults == ()
+
+
+def test_what_belongs_to_a_fault_strikes_with_it(world: World) -> None:
+    redis = client(world, 3)
+    armed = world.tempt(lambda number, _: FaultPlan.parse("reset @2, refused @3+") if number == 2 else None)
+    how, error = answer_of(world.perform(three(redis), REPLICA))
+    assert (how, type(error)) == ("raised", RedisConnectionError)
+    assert armed.plan.text == "reset @2, refused @3+"
+
+
+def test_a_plan_that_was_made_up_strikes_the_same_when_it_is_armed(world: World) -> None:
+    redis = client(world)
+    world.tempt(lambda number, _: FaultPlan.parse("busy @3") if number == 3 else None)
+    first = answer_of(world.perform(three(redis), REPLICA))
+    world.restart()
+    world.arm(FaultPlan.parse("busy @3"))
+    assert repr(answer_of(world.perform(three(client(world)), REPLICA))) == repr(first)
+
+
+def test_work_in_a_lane_that_was_renamed_crashes_with_its_replica(world: World) -> None:
+    world.assign(("client", 1), 1)
+    waits = world.perform(idle(), ("client", 1)).result()
+    world.rename(("client", 1), ("before", 1))
+    world.assign(("client", 1), 2)
+    assert waits.lane[:2] == ("before", 1)
+    world.crash(2)
+    assert not waits.crashed
+    world.crash(1)
+    assert waits.crashed
+
+
+async def idle() -> Any:
+    return asyncio.create_task(asyncio.Event().wait())
