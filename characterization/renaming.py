@@ -21,6 +21,7 @@ DRAWN = ("uuid", "token")
 """The roles under which what was drawn from chance is renamed."""
 
 _UNITS_NS = {10: NANOSECONDS, 13: 1_000_000, 16: 1_000, 19: 1}  # by the number of digits of a moment of this century
+_GRAINS_NS = (NANOSECONDS, 1_000_000, 1_000, 1)
 _ISO = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?"
 _MOMENT = re.compile(rf"(?P<iso>{_ISO})|(?<![\w.-])(?P<unix>\d{{10}}(?:\.\d+)?|\d{{13}}|\d{{16}}|\d{{19}})(?![\w.])")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -37,6 +38,7 @@ class Renamer:
 
     def __init__(self, origin_ns: int, draws: Sequence[bytes] = ()) -> None:
         self._origin_ns = origin_ns
+        self._while_ns: tuple[int, int] | None = None
         self._draws = {draw: number for number, draw in reversed(list(enumerate(draws, 1)))}
         self._seen: dict[str, str] = {}
 
@@ -45,6 +47,11 @@ class Renamer:
         renamer = Renamer(self._origin_ns, draws)
         renamer._seen = self._seen
         return renamer
+
+    def taking_for_one(self, start_ns: int, end_ns: int) -> Renamer:
+        """This renamer, for which every moment from the one to the other is the first of them, as coarse as it is kept."""
+        self._while_ns = start_ns, end_ns
+        return self
 
     def text(self, text: str) -> str:
         """``text`` with its moments and identifiers renamed."""
@@ -73,6 +80,11 @@ class Renamer:
         )
 
     def _near(self, moment_ns: int) -> str | None:
+        if self._while_ns is not None:
+            # Whoever keeps whole seconds keeps the second that the first moment was in.
+            grain = next(grain for grain in _GRAINS_NS if moment_ns % grain == 0)
+            first_ns = self._while_ns[0] // grain * grain
+            moment_ns = first_ns if first_ns <= moment_ns <= self._while_ns[1] else moment_ns
         since_ns = moment_ns - self._origin_ns
         return f"t{_signed(since_ns)}" if abs(since_ns) <= WINDOW_NS else None
 

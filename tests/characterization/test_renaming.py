@@ -98,6 +98,23 @@ def test_what_was_not_drawn_stays(text: str) -> None:
     assert Renamer(ORIGIN_NS, [b"12345678"]).text(text) == text
 
 
+@pytest.mark.parametrize(
+    ("text", "renamed"),
+    [
+        ("1893456002.25", "t+1.25s"),
+        ("1893456004.999", "t+1.25s"),
+        ("1893456003", "t+1s"),
+        ("1893456003100", "t+1.25s"),
+        ("1893456001", "t+1s"),
+        ("1893456001.1", "t+1.1s"),
+        ("1893456005.1", "t+5.1s"),
+    ],
+)
+def test_moments_may_be_taken_for_one_each_as_coarse_as_it_is_kept(renamer: Renamer, text: str, renamed: str) -> None:
+    renamer.taking_for_one(ORIGIN_NS + 1_250_000_000, ORIGIN_NS + 5_000_000_000)
+    assert renamer.text(text) == renamed
+
+
 def test_scrubbed_values_are_numbered_by_first_appearance(renamer: Renamer) -> None:
     assert [renamer.scrubbed("host", text) for text in ("b", "a", "b")] == ["host#1", "host#2", "host#1"]
     assert renamer.scrubbed("port", "b") == "port#1"
