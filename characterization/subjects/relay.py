@@ -6,6 +6,7 @@ revisions, so that they can be compared in the same words.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,7 +14,23 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from characterization.subject import Bounds, Run, Subject, cap, drop, law, operation, seconds, small
+from characterization.outcome import CRASHED, ENDLESS
+from characterization.program import WIDE, wide_value
+from characterization.state import text_of
+from characterization.subject import Answered, Bounds, Run, cap, drop, law, operation, seconds, small
+from characterization.subjects.relay_laws import (
+    TERMINAL,
+    Closing,
+    Counting,
+    Expiring,
+    Record,
+    TellingOfBeginnings,
+    TellingOfEnds,
+    counters,
+    created,
+    records,
+    told_terminal,
+)
 from engine.relay.coordinator import SessionCoordinator
 from engine.relay.deduplicator import Deduplicator, DeduplicatorConfig
 from engine.relay.interfaces import RelayDeduplication, SessionStorage
@@ -53,17 +70,20 @@ def session_words(state: State) -> str:
 # The deduplicator.
 
 
-class Dedup(Subject):
+class Dedup(Expiring, Closing):
     """Remembers which relays were already counted: in Redis, and in a cache of each process."""
 
     name = "relay.dedup"
     horizons = (seconds(300),)
     final = ("close",)
     replicas = 2
+    ttl_s = 300
     keys: ClassVar = {"ha:miner:dedup:session:{session}": "seen({session})"}
     litmus = (
         "{ mark_processed r1 s1 || mark_processed r1 s1 @2 || cleanup_session s1 @3 }",
         "mark_processed r1 s1 ; { is_duplicate r1 s1 @2 || mark_processed_batch both s1 || clock +300.001s }",
+        "start ; start ; { close || close }",  # a second start is not guarded
+        "start ; { start @2 || close }",
     )
 
     def replica(self, world: World) -> RelayDeduplication:
@@ -99,7 +119,7 @@ class Dedup(Subject):
     async def mark_processed_batch(self, dedup: RelayDeduplication, relays: Sequence[Any], session: str) -> None:
         await dedup.mark_processed_batch([_hash(relay) for relay in relays], session)
 
-    @operation(session=small("s1", wide=IDS))
+    @operation(session=small("s1", "s2", wide=IDS))
     async def cleanup_session(self, dedup: RelayDeduplication, session: str) -> None:
         await dedup.cleanup_session(session)
 
@@ -114,13 +134,93 @@ class Dedup(Subject):
     @law
     def a_marked_relay_is_a_duplicate(self, run: Run) -> None:
         """Whoever marked it: a relay that is counted twice is fraud."""
-        if run.program.split(" ; ")[-1].startswith("is_duplicate r1") and "seen(s1)" in run.before:
-            assert ("b1" in run.before.get("seen(s1)")) <= (run.answer == "True")
+        run.assume(not run.tampered)
+        asked = [call for call in run.calls if call.operation == "is_duplicate" and call.acknowledged]
+        asked = [call for call in asked if not self.forgets(run, call.labels[1])]
+        known = [call for call in asked if relay_of(call) in self.remembered(run.before, call.labels[1])]
+        run.assume(known)
+        for call in known:
+            assert call.answer == "True", f"{call.labels[0]} is remembered, and the answer is {call.answer}"
 
     @law
-    def what_is_remembered_is_forgotten_in_time(self, run: Run) -> None:
-        """Every key has a time to live, or Redis fills up."""
-        assert all(run.after[word].ttl != "none" for word in run.after.words() if word.startswith("seen("))
+    def only_a_marked_relay_is_a_duplicate(self, run: Run) -> None:
+        """A relay that is taken for another is never paid."""
+        run.assume(not run.tampered)
+        asked = [call for call in run.calls if call.operation == "is_duplicate" and call.acknowledged]
+        known = {session: self.remembered(run.before, session) for session in {call.labels[1] for call in asked}}
+        marks = {(relay, call.labels[1]) for call in run.calls for relay in marked(call)}
+        about = [(call, relay_of(call), call.labels[1]) for call in asked]
+        asked = [
+            call for call, relay, session in about if relay not in known[session] and (relay, session) not in marks
+        ]
+        run.assume(asked)
+        for call in asked:
+            said = f"{call.labels[0]} is not remembered, and replica {call.replica} takes it for a duplicate"
+            assert call.answer == "False", said
+
+    @law
+    def an_acknowledged_mark_is_remembered(self, run: Run) -> None:
+        """Otherwise the next delivery of the relay is counted once more."""
+        run.assume(not run.tampered)
+        sessions = {*seen(run.before), *(call.labels[1] for call in run.calls if marked(call))}
+        wanted = {session: self._to_remember(run, session) for session in sorted(sessions)}
+        run.assume(any(wanted.values()))
+        for session, relays in wanted.items():
+            lost = sorted(relays - self.remembered(run.after, session))
+            assert not lost, f"{' and '.join(lost)} is to be remembered in {session}, and is not"
+
+    def _to_remember(self, run: Run, session: str) -> frozenset[str]:
+        """The relays of ``session`` that were remembered, or were acknowledged in the step, unless it is forgotten."""
+        if self.forgets(run, session):
+            return frozenset()
+        marks = [call for call in run.calls if call.acknowledged and marked(call) and call.labels[1] == session]
+        return self.remembered(run.before, session).union(*map(marked, marks))
+
+    @law
+    def of_those_who_mark_a_relay_one_is_told_first(self, run: Run) -> None:
+        """Who is told so counts the relay: if two are, it is counted twice; if none is, never."""
+        run.assume(not run.tampered)
+        marks = [call for call in run.calls if call.operation == "mark_processed"]
+        marks = [call for call in marks if not self.forgets(run, call.labels[1])]
+        run.assume(any(call.answer in ("True", "False") for call in marks))
+        for relay, session in sorted({(relay_of(call), call.labels[1]) for call in marks}):
+            alike = [call for call in run.calls if relay in marked(call) and call.labels[1] == session]
+            first = sum(call.answer == "True" for call in alike)
+            at_most = int(relay not in self.remembered(run.before, session))
+            said = f"{len(alike)} mark {relay}, {first} of them are told that they were first"
+            assert first == at_most or (_nobody_knows(alike) and first < at_most), said
+
+    @law
+    def cleanup_affects_one_session(self, run: Run) -> None:
+        """Sessions end at different times, and what others remember is still needed."""
+        run.assume(not run.tampered)
+        cleaned = {call.labels[0] for call in run.calls if call.operation == "cleanup_session"}
+        others = [session for session in seen(run.before) if not self.forgets(run, session)]
+        run.assume(cleaned and others)
+        said = f"cleaned was {' and '.join(sorted(cleaned))}"
+        for session in others:
+            lost = self.remembered(run.before, session) - self.remembered(run.after, session)
+            assert not lost, f"{said}, and seen({session}) lost {' and '.join(sorted(lost))}"
+        crashed = {call.replica for call in run.calls if call.answer in (CRASHED, ENDLESS)}
+        for word in [word for word in run.before.words() if word.startswith("memory")]:
+            if int(word.partition("@")[2] or 1) in crashed:
+                continue  # its memory went with it
+            for session, kept in (run.before.get(word).get("cache") or {}).items():
+                known = (run.after.get(word).get("cache") or {}).get(session, frozenset())
+                assert session in cleaned or kept <= known, f"{said}, and {word} lost what it had of {session}"
+
+    def forgets(self, run: Run, session: str) -> bool:
+        """Whether the session may be forgotten while the step is under way: it is cleaned up, or it expires."""
+        cleaned = any(call.operation == "cleanup_session" and call.labels[0] == session for call in run.calls)
+        return cleaned or self.expires(run, f"seen({session})")
+
+    def remembered(self, state: State, session: str) -> frozenset[str]:
+        """The relays that Redis remembers of a session, by their labels."""
+        return frozenset(told(self.hash_in(member)) for member in state.get(f"seen({session})") or ())
+
+    def hash_in(self, member: str) -> bytes:
+        """The hash that a member of a set stands for: its digits, in hexadecimal."""
+        return bytes.fromhex(member) if _HEXADECIMAL.fullmatch(member) else member.encode()
 
 
 class DedupRefactored(Dedup):
@@ -134,10 +234,57 @@ class DedupRefactored(Dedup):
     def local(self, replica: Any) -> Any:
         return {"closed": replica.closed}
 
+    def hash_in(self, member: str) -> bytes:
+        """The hash that a member of a set is, which is shown by its digits only if it is no text."""
+        digits = member.removeprefix("0x")
+        shown = bytes.fromhex(digits) if digits != member and _HEXADECIMAL.fullmatch(digits) else b""
+        return shown if text_of(shown) == member else member.encode()
+
+
+_HEXADECIMAL = re.compile("(?:[0-9a-f]{2})*")
+
 
 def _hash(relay: Any) -> bytes:
     """Two hashes that are short to read: ``b1`` and ``b2`` in hexadecimal. A drawn one is itself."""
     return {"r1": b"\xb1", "r2": b"\xb2"}[relay] if isinstance(relay, str) else relay
+
+
+_RELAYS: dict[str, frozenset[str]] = {
+    "none": frozenset(), "both": frozenset({"r1", "r2"}), "twice": frozenset({"r2"}),
+}  # fmt: skip
+
+
+def marked(call: Answered) -> frozenset[str]:
+    """The relays that a call marks, by their labels."""
+    if call.operation == "mark_processed":
+        return frozenset([relay_of(call)])
+    if call.operation != "mark_processed_batch":
+        return frozenset()
+    drawn = call.labels[0].startswith(WIDE)
+    return frozenset(map(told, wide_value(call.labels[0]))) if drawn else _RELAYS[call.labels[0]]
+
+
+def relay_of(call: Answered) -> str:
+    """The one relay that a call is about, by its label."""
+    label = call.labels[0]
+    return told(bytes.fromhex(label[2:])) if label.startswith("0x") else label
+
+
+def told(relay: bytes) -> str:
+    """A hash by its label, or as laws are told it."""
+    return {b"\xb1": "r1", b"\xb2": "r2"}.get(relay, f"0x{relay.hex()}")
+
+
+def seen(state: State) -> list[str]:
+    """The sessions of which Redis remembers relays."""
+    return [word[5:-1] for word in state.words() if word.startswith("seen(")]
+
+
+def _nobody_knows(marks: Sequence[Answered]) -> bool:
+    """Whether somebody may have been first who was not told: in a batch, or in doubt, and not told when asking again."""
+    if any(call.again and call.acknowledged for call in marks):
+        return False
+    return any(call.in_doubt or call.operation != "mark_processed" for call in marks)
 
 
 # The session store.
@@ -156,9 +303,10 @@ SNAPSHOTS: dict[str, Any] = {
     "s1-claimed": {"session": "s1", "state": "claimed", "claimed_root_hash": b"root", "claim_tx_hash": "tx1"},
     "s2": {"session": "s2"},
 }
+SETTLED: dict[str, Any] = {"settlement_outcome": "settled", "settlement_height": 120, "settlement_tx_hash": "tx9"}
 
 
-class Store(Subject):
+class Store(Counting):
     """Keeps the sessions of one supplier in Redis, and sets of their ids by supplier and by state."""
 
     name = "relay.store"
@@ -214,7 +362,7 @@ class Store(Subject):
 
     @operation(session=small("s1", wide=IDS))
     async def update_settlement_metadata(self, store: SessionStorage, session: str) -> None:
-        await store.update_settlement_metadata(session, "settled", 120, "tx9")
+        await store.update_settlement_metadata(session, *SETTLED.values())
 
     @operation(session=small("s1", wide=IDS), entry=small("e1", wide=IDS))
     async def update_wal_position(self, store: SessionStorage, session: str, entry: str) -> None:
@@ -228,23 +376,22 @@ class Store(Subject):
     async def close(self, store: SessionStorage) -> None:
         await store.close()
 
-    @law
-    def an_id_is_in_exactly_one_state_index(self, run: Run) -> None:
-        """That of its stored state; otherwise the lifecycle sees it twice, or never."""
-        for word in run.after.words():
-            if word.startswith("main("):
-                session, stored = word[5:-1], run.after.get(word).get("state")
-                holding = [
-                    key for key in run.after.words() if key.startswith("state:") and session in run.after.get(key)
-                ]
-                assert holding == [f"state:{stored}"]
-
-    @law
-    def a_terminal_session_counts_no_relays(self, run: Run) -> None:
-        """What was settled is settled."""
-        if run.before.get("main(s1)") and run.before.get("main(s1)").get("state") == "proved":
-            counted = run.after.get("main(s1)") or run.before.get("main(s1)")
-            assert counted["relay_count"] <= run.before.get("main(s1)")["relay_count"]
+    def versions(self, call: Answered, old: Record | None) -> list[Record | None]:
+        if call.operation == "save":
+            fields = {name: value for name, value in SNAPSHOTS[call.labels[0]].items() if name != "session"}
+            return [{**created(self.session_of(call), **fields), **counters(old)}]
+        if call.operation == "delete":
+            return [None]
+        if old is None:
+            return []
+        match call.operation:
+            case "increment_relay_count":
+                return [_one_more(old, int(call.labels[1]))]
+            case "update_wal_position":
+                return [{**old, "last_wal_entry_id": call.labels[1]}]
+            case "update_settlement_metadata":
+                return [{**old, **SETTLED}]
+        return super().versions(call, old)
 
 
 class StoreRefactored(Store):
@@ -256,6 +403,12 @@ class StoreRefactored(Store):
         return HashSessionStore(world.redis(), supplier=SUPPLIER, config=StoreConfig(), clock=world.clock)
 
 
+def _one_more(record: Record, units: int = 5) -> Record:
+    """A record in which one more relay is counted."""
+    units += record.get("total_compute_units", 0)
+    return {**record, "relay_count": record.get("relay_count", 0) + 1, "total_compute_units": units}
+
+
 def _made(fields: dict[str, Any]) -> SessionSnapshot:
     return snapshot(fields["session"], **{name: value for name, value in fields.items() if name != "session"})
 
@@ -263,14 +416,15 @@ def _made(fields: dict[str, Any]) -> SessionSnapshot:
 # The session coordinator.
 
 
-class Coordinator(Subject):
+class Coordinator(Counting, TellingOfBeginnings, TellingOfEnds):
     """Turns what happens to a session into changes of its record, and tells whoever asked to be told."""
 
     name = "relay.coordinator"
     horizons = (seconds(7200),)
     final = ("close",)
     keys: ClassVar = SESSION_KEYS
-    abstractions: ClassVar = (*Store.abstractions, drop("main(*).proof_tx_hash"), drop("main(*).relay_count"))
+    abstractions: ClassVar = (*Store.abstractions, drop("main(*).proof_tx_hash"))
+    bounds = Bounds(starts=9, fault_starts=9)  # from each state of a session that there is
     remembers = ("close",)
     litmus = (  # the consumer of relays, beside the workers that claim and prove; and two processes of a contested lease
         "on_relay_processed s1 sup1 ; { on_relay_processed s1 sup1 || on_session_claimed s1 ; on_proof_submitted s1 }",
@@ -338,12 +492,40 @@ class Coordinator(Subject):
     async def close(self, coordinator: SessionCoordinator) -> None:
         await coordinator.close()
 
-    @law
-    def a_transaction_hash_never_disappears(self, run: Run) -> None:
-        """It is the only way to find the claim on the chain again."""
-        before, after = run.before.get("main(s1)"), run.after.get("main(s1)")
-        if before and after:
-            assert not before.get("claim_tx_hash") or after.get("claim_tx_hash")
+    def counts(self, call: Answered) -> bool:
+        return call.operation == "on_relay_processed"
+
+    def owed(self, call: Answered, run: Run) -> bool:
+        known = self.session_of(call) in records(run.before)  # to begin one takes a supplier, to count in it does not
+        return super().owed(call, run) and (known or call.labels[1] == SUPPLIER)
+
+    def entered(self, call: Answered, run: Run) -> bool:
+        """See ``Sessions``: what is told was stored, but for *proved*, which is told in any case."""
+        session = self.session_of(call)
+        stored = call.operation != "on_session_proved" or (session in records(run.before) and not run.fault)
+        told = self.enters(call) in told_terminal(run).get(session, ())
+        return stored and told and super().entered(call, run)
+
+    def enters(self, call: Answered) -> str:
+        if call.operation == "on_session_proved":
+            return "proved"
+        state = call.operation.removeprefix("on_")
+        return state if state in TERMINAL else "claimed" if call.operation == "on_session_claimed" else ""
+
+    def hash_of(self, call: Answered) -> str:
+        return {"on_session_claimed": "claim_tx_hash", "on_proof_submitted": "proof_tx_hash"}.get(call.operation, "")
+
+    def versions(self, call: Answered, old: Record | None) -> list[Record | None]:
+        new = created(self.session_of(call))
+        if call.operation == "on_session_created":
+            return [new] if old is None else []
+        if call.operation == "on_relay_processed":
+            return [_one_more(new), new] if old is None else [_one_more(old)]
+        if old is not None and call.operation == "on_proof_submitted":
+            return [{**old, "proof_tx_hash": "tx2"}]
+        found = super().versions(call, old)
+        kept = {"claimed_root_hash": "there", "claim_tx_hash": "tx1"} if call.operation == "on_session_claimed" else {}
+        return [{**each, **kept} for each in found if each is not None]
 
 
 class CoordinatorRefactored(Coordinator):
@@ -361,6 +543,14 @@ class CoordinatorRefactored(Coordinator):
 PARAMETERS = ChainParameters(claim_open_offset=1, claim_close_offset=4, proof_open_offset=0, proof_close_offset=4)
 
 
+MOVES = {  # where the lifecycle may take a session at one height
+    "active": ("claiming", "claimed", "claim_window_closed"),
+    "claiming": ("claimed", "claim_window_closed"),
+    "claimed": ("proving", "proved", "proof_window_closed"),
+    "proving": ("proved", "proof_window_closed"),
+}
+
+
 class ClaimFailedError(Exception):
     """The chain refused a claim or a proof."""
 
@@ -375,7 +565,7 @@ class Miner:
     answers: str = "good"
 
 
-class Lifecycle(Subject):
+class Lifecycle(Counting, TellingOfEnds):
     """Looks at every unfinished session at each new height, and has it claimed, proved or given up in time."""
 
     name = "relay.lifecycle"
@@ -383,11 +573,10 @@ class Lifecycle(Subject):
     final = ("close",)
     keys: ClassVar = SESSION_KEYS
     abstractions: ClassVar = (
-        drop("main(*).last_updated_at"),
-        drop("main(*).created_at"),
+        *Store.abstractions,
         cap("memory.followers", 1),  # `start` is not guarded: a second one is tried, but not followed further
     )
-    bounds = Bounds(moves=1)
+    bounds = Bounds(moves=1, starts=12, fault_starts=12)  # from each state of a session that there is
 
     def replica(self, world: World) -> Miner:
         store = SessionStore(world.redis(), supplier=SUPPLIER, config=StoreConfig(), clock=world.clock)
@@ -420,9 +609,8 @@ class Lifecycle(Subject):
         }
 
     def kind(self, state: State) -> str:
-        memory = state.get("memory")
-        tracked = ", ".join(f"tracked as {was}" for was in memory["tracked"].values()) or "not tracked"
-        return f"{session_words(state)}, {tracked}"
+        # What is tracked follows from what is stored, as a rule; nothing moves by itself until it is started.
+        return f"{session_words(state)}, {'started' if state.get('memory')['followers'] else 'not started'}"
 
     @operation()
     async def start(self, miner: Miner) -> None:
@@ -448,6 +636,16 @@ class Lifecycle(Subject):
         await miner.store.update_state(session, state)
 
     @operation(session=small("s1", wide=IDS))
+    async def another_process_counts(self, miner: Miner, session: str) -> None:
+        """Another process counts a relay of the session."""
+        await miner.store.increment_relay_count(session, 5)
+
+    @operation(session=small("s1", wide=IDS))
+    async def another_process_settles(self, miner: Miner, session: str) -> None:
+        """Another process keeps how the session was settled."""
+        await miner.store.update_settlement_metadata(session, *SETTLED.values())
+
+    @operation(session=small("s1", wide=IDS))
     async def another_process_deletes(self, miner: Miner, session: str) -> None:
         """Another process deletes the session's record."""
         await miner.store.delete(session)
@@ -455,3 +653,37 @@ class Lifecycle(Subject):
     @operation()
     async def close(self, miner: Miner) -> None:
         await miner.manager.close()
+
+    def foreign(self, call: Answered) -> bool:
+        return call.operation.startswith("another_process")
+
+    def removes(self, call: Answered) -> bool:
+        return call.operation == "another_process_deletes"
+
+    def enters(self, call: Answered) -> str:
+        return call.labels[1] if call.operation == "another_process_moves" else ""
+
+    def counts(self, call: Answered) -> bool:
+        return call.operation == "another_process_counts"
+
+    def hash_of(self, call: Answered) -> str:
+        return "settlement_tx_hash" if call.operation == "another_process_settles" else ""
+
+    def session_of(self, call: Answered) -> str:
+        return "" if call.operation in ("block", "chain_answers") else super().session_of(call)
+
+    def versions(self, call: Answered, old: Record | None) -> list[Record | None]:
+        if call.operation == "track_session":
+            return [{**created(self.session_of(call)), **counters(old)}]
+        if call.operation == "another_process_deletes":
+            return [None]
+        if old is None:
+            return []
+        match call.operation:
+            case "block" | "start":  # of the sessions that it follows, it moves each on
+                return [{**old, "state": state} for state in MOVES.get(str(old.get("state")), ())]
+            case "another_process_counts":
+                return [_one_more(old)]
+            case "another_process_settles":
+                return [{**old, **SETTLED}]
+        return super().versions(call, old)
