@@ -3,6 +3,7 @@
 #   make characterize    record what the reference services do, on fakeredis, and say what was seen
 #   make test            everything that CI asks
 #   make check           compare the reference services with their approved baselines
+#   make laws            write the law matrix of the approved baselines into ARCHITECTURE.md
 #   make figures         the benchmarks, side by side
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ PACKAGES := engine simulator characterization reports
 OUT ?= build/characterization
 
 .DEFAULT_GOAL := characterize
-.PHONY: characterize test check figures lint types arrows tests clean
+.PHONY: characterize test check laws figures lint types arrows tests clean
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -25,6 +26,9 @@ characterize: .venv/installed
 
 check: .venv/installed
 	$(BIN)/holdfast check
+
+laws: .venv/installed
+	$(BIN)/holdfast laws relay --into ARCHITECTURE.md
 
 test: lint types arrows tests check
 
@@ -41,7 +45,7 @@ arrows: .venv/installed
 # Branch coverage, of worker processes too; the gate is for each package by itself.
 tests: .venv/installed
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n $(JOBS)
+	$(BIN)/coverage run -m pytest -n $(JOBS) --dist worksteal
 	$(BIN)/coverage combine --quiet
 	for package in $(PACKAGES); do \
 	    $(BIN)/coverage report --include="$$package/*" --skip-covered --skip-empty --fail-under=95 || exit 1; \

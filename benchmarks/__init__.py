@@ -4,9 +4,11 @@
     measuring             competitors in turn, so that a noisy machine hits all of them
     memory                what a process and its children hold at once
     walking               programs and steps a second of the sequence lens
+    faulting              programs a second of the fault lens
     checking              time and memory of `holdfast check`
     plugin                what an installed and unused pytest plugin costs
     hypothesis_machine    Hypothesis' own state machine beside the sequence lens
+    random_machine        machines made from a subject beside a plain one on fakeredis, and hunts
     races                 programs of a few workers, and what came of exploring them
     rivals                other explorers, in environments of their own
     with_frontrun         the races explored by frontrun

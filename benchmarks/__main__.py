@@ -10,7 +10,7 @@ from benchmarks.figure import Figure, table
 from benchmarks.measuring import timed
 
 # From the quickest to the slowest.
-NAMES = ("hypothesis_machine", "walking", "plugin", "checking", "exploring")
+NAMES = ("hypothesis_machine", "random_machine", "walking", "faulting", "plugin", "checking", "exploring")
 EXIT_USAGE = 4
 
 

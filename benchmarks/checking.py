@@ -39,8 +39,9 @@ class Case:
 
 
 CASES = (
-    Case(options=("--no-race",), rounds=3, seconds_aimed=20, mb_aimed=300),
-    Case(options=(), rounds=1, seconds_aimed=60, mb_aimed=500),
+    Case(options=("--no-race", "--no-fault"), rounds=3, seconds_aimed=20, mb_aimed=300),
+    Case(options=("--no-fault",), rounds=1, seconds_aimed=60, mb_aimed=500),
+    Case(options=(), rounds=1, seconds_aimed=90, mb_aimed=500),
 )
 
 

@@ -1,10 +1,13 @@
 """Baselines: the approved behaviours of a subject, in files that merge and that a reviewer can read.
 
     <baselines>/<subject>/graph.txt         one transition a line, sorted by the program's spelling
+    <baselines>/<subject>/random/*.txt      programs that the random lens has found, in the form of graph.txt
     <baselines>/<subject>/cost.json         commands, round trips and bytes of each program, one a line
     <baselines>/<subject>/race/*.json       what operations at once show, a file for each pair of operations
+    <baselines>/<subject>/laws.json         what each lens found of each law, a line for each
+    <baselines>/<subject>/fault/*.json      what calls show that something goes wrong in, a file for each operation
     <baselines>/<subject>/backends/*.txt    transitions that another Redis shows otherwise, in the form of graph.txt
-    <baselines>/<subject>/backends/*/*.json the same of operations at once
+    <baselines>/<subject>/backends/*/*.json the same of operations at once; of faults one folder further down
     <baselines>/<subject>/provenance.json   when, where and with which versions; takes no part in comparing
 
 A baseline is replaced as a whole: a process that is killed while it writes leaves the old one as it was.
@@ -24,13 +27,19 @@ from pathlib import Path
 
 import filelock
 
-from characterization.behaviour import Behaviour, RaceBehaviour, Recording
+from characterization.behaviour import Behaviour, FaultBehaviour, RaceBehaviour, Recording
 from characterization.errors import BaselineError, HoldfastError, NoBaselineError
+from characterization.fault_text import fault_texts, parse_faults
+from characterization.law_text import laws_text, parse_laws
+from characterization.laws import Findings, LawFinding, Verdict, cells_of
 from characterization.outcome import Outcome
 from characterization.program import parse
 from characterization.race_text import parse_races, race_texts
 
 FORMAT = 1
+RANDOM = Path("random", "programs.txt")
+"""Where the programs of the random lens are, in the folder of a subject."""
+
 _HEADER = "holdfast graph"
 _END = "end"
 HALF_WRITTEN = (".new", ".old")  # what folders end in that a writer has not finished with
@@ -53,8 +62,18 @@ class Baseline:
         return (
             self.recording
             if differences is None
-            else self.recording.merged({b.program.text: b for b in differences}, differences.races)
+            else self.recording.merged(
+                {b.program.text: b for b in differences},
+                differences.races,
+                differences.faults,
+                _with(self.recording.laws, differences.laws),
+            )
         )
+
+
+def _with(laws: Findings | None, others: Findings | None) -> Findings | None:
+    """``laws``, with those cells of ``others`` in the place of their own that are there."""
+    return None if laws is None else tuple({**cells_of(laws), **cells_of(others or ())}.values())
 
 
 # Text.
@@ -204,10 +223,18 @@ class Baselines:
             )
         costs = _read_costs(place / "cost.json")
         recording = parse_graph(_read(place / "graph.txt"), costs, place / "graph.txt")
-        recording = recording.merged({}, {race.program.text: race for race in _read_races(place / "race")})
+        recording = recording.merged(
+            {each.program.text: each for each in _read_random(place / RANDOM, costs)},
+            {race.program.text: race for race in _read_races(place / "race")},
+            {fault.program.text: fault for fault in _read_faults(place / "fault")},
+            _read_laws(place / "laws.json"),
+        )
         others = {
             path.stem: parse_graph(_read(path), costs, path).merged(
-                {}, {race.program.text: race for race in _read_races(path.with_suffix(""))}
+                {},
+                {race.program.text: race for race in _read_races(path.with_suffix(""))},
+                {fault.program.text: fault for fault in _read_faults(path.with_suffix("") / "fault")},
+                _read_laws(path.with_suffix(".laws.json")),
             )
             for path in sorted((place / "backends").glob("*.txt"))
         }
@@ -299,6 +326,27 @@ def _read_races(folder: Path) -> Iterator[RaceBehaviour]:
         yield from parse_races(text, path)
 
 
+def _read_faults(folder: Path) -> Iterator[FaultBehaviour]:
+    for path in sorted(folder.glob("*.json")):
+        text = _read(path)
+        _check_merged(text.split("\n"), path)
+        yield from parse_faults(text, path)
+
+
+def _read_random(path: Path, costs: Mapping[str, tuple[int, int, int]]) -> Recording:
+    """What the random lens has found; nothing, where nobody has hunted."""
+    return parse_graph(_read(path), costs, path) if path.exists() else Recording("", [])
+
+
+def _read_laws(path: Path) -> Findings | None:
+    """What is pinned of the laws; none: the baseline is older than they are."""
+    if not path.exists():
+        return None
+    text = _read(path)
+    _check_merged(text.split("\n"), path)
+    return parse_laws(text, path)
+
+
 def _read_costs(path: Path) -> dict[str, tuple[int, int, int]]:
     text = _read(path)
     _check_merged(text.split("\n"), path)
@@ -310,16 +358,24 @@ def _read_costs(path: Path) -> dict[str, tuple[int, int, int]]:
 
 def _write_files(folder: Path, baseline: Baseline, provenance: Mapping[str, object]) -> None:
     folder.mkdir(parents=True)
-    _write(folder / "graph.txt", graph_text(baseline.recording))
+    _write(folder / "graph.txt", graph_text(Recording(baseline.recording.subject, baseline.recording.graph)))
+    if baseline.recording.random:
+        (folder / RANDOM).parent.mkdir()
+        _write(folder / RANDOM, graph_text(Recording(baseline.recording.subject, baseline.recording.random)))
     _write(folder / "cost.json", cost_text(baseline.recording))
     _write(folder / "provenance.json", json.dumps(provenance, indent=2, sort_keys=True) + "\n")
     _write_races(folder / "race", baseline.recording)
-    differing = {name: each for name, each in baseline.backends.items() if len(each) or each.races}
+    _write_faults(folder / "fault", baseline.recording)
+    _write_laws(folder / "laws.json", baseline.recording)
+    backends = baseline.backends.items()
+    differing = {name: each for name, each in backends if len(each) or each.races or each.faults or each.laws}
     if differing:
         (folder / "backends").mkdir()
     for name, recording in differing.items():
         _write(folder / "backends" / f"{name}.txt", graph_text(recording))
         _write_races(folder / "backends" / name, recording)
+        _write_faults(folder / "backends" / name / "fault", recording)
+        _write_laws(folder / "backends" / f"{name}.laws.json", recording)
 
 
 def _write_races(folder: Path, recording: Recording) -> None:
@@ -328,6 +384,19 @@ def _write_races(folder: Path, recording: Recording) -> None:
         folder.mkdir()
     for name, text in texts.items():
         _write(folder / f"{name}.json", text)
+
+
+def _write_faults(folder: Path, recording: Recording) -> None:
+    texts = fault_texts(recording.subject, recording.faults.values())
+    if texts:
+        folder.mkdir(parents=True)
+    for name, text in texts.items():
+        _write(folder / f"{name}.json", text)
+
+
+def _write_laws(path: Path, recording: Recording) -> None:
+    if recording.laws is not None:
+        _write(path, laws_text(recording.subject, recording.laws))
 
 
 def _write(path: Path, text: str) -> None:
@@ -349,7 +418,18 @@ def differing(baseline: Recording, seen: Recording) -> Recording:
         for text, race in seen.races.items()
         if (pinned := baseline.races.get(text)) is None or _shown(pinned) != _shown(race)
     ]
-    return Recording(baseline.subject, transitions, races)
+    known_laws = cells_of(baseline.laws or ())
+    laws = [each for each in seen.laws or () if _verdict(known_laws.get((each.law, each.lens))) is not each.verdict]
+    faults = [
+        each
+        for text, each in seen.faults.items()
+        if (approved := baseline.faults.get(text)) is None or approved.seen != each.seen
+    ]
+    return Recording(baseline.subject, transitions, races, faults, laws or None)
+
+
+def _verdict(finding: LawFinding | None) -> Verdict:
+    return Verdict.NOT_RUN if finding is None else finding.verdict
 
 
 def _shown(race: RaceBehaviour) -> object:

@@ -24,14 +24,23 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from characterization import deciding, reporting
 from characterization.baseline import Baseline, Baselines, differing
-from characterization.behaviour import Behaviour, RaceBehaviour, RaceOutcome, Recording
+from characterization.behaviour import Behaviour, Ending, FaultBehaviour, RaceBehaviour, RaceOutcome, Recording
 from characterization.comparing import Comparison, Kind, compare
+from characterization.comparing_faults import FaultGroup, Turn
+from characterization.comparing_laws import LawChange
 from characterization.comparing_races import RaceGroup
-from characterization.errors import ExitCode, HoldfastError, NothingSelectedError, SubjectError
+from characterization.draws import Table
+from characterization.errors import ExitCode, HoldfastError, NothingSelectedError, ProgramError, SubjectError
 from characterization.explaining import explain as explain_program
+from characterization.explaining import explain_fault
 from characterization.finding import Project, find_project, load_subject
+from characterization.hunt_results import broken_in, found_text, recording_of
+from characterization.hunting import HUNTS, Hunt, Limits, Memory, memory_path
+from characterization.laws import Findings, Judge, LawFinding
 from characterization.lenses.race import replicas_of
-from characterization.lenses.runner import Place, local_runner
+from characterization.lenses.runner import Place, Tried, local_runner
+from characterization.likeness import known_in
+from characterization.machine import again
 from characterization.performing import Performer
 from characterization.program import AtOnce, Call, Move, Program, parse
 from characterization.racing import Contest, Race
@@ -44,18 +53,19 @@ from characterization.recording import (
     look_at_pinned,
     otherwise,
     runners,
+    with_random,
     workers_for,
 )
 from characterization.recording import record as record_twice
 from characterization.revision import worktree
 from characterization.servers import RedisChoice, redis_choice
 from characterization.subject import Subject
+from characterization.unfolding import SEED
 from simulator.errors import WorldError
 from simulator.schedule import Schedule
 from simulator.seed import Seed
 from simulator.world import World
 
-SEED = 20_260_201
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -129,6 +139,7 @@ def _looking(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of those commands that look through the lenses."""
     decorators = [
         click.option("--no-race", is_flag=True, help="Leave the race lens out: a quick look at what is in order."),
+        click.option("--no-fault", is_flag=True, help="Leave the fault lens out: a look at what happens if all goes well."),
         click.option("--budget", type=click.FloatRange(0), metavar="SECONDS",
                      help="How long the race lens may take for one SUBJECT; what is not run by then is named."),
     ]  # fmt: skip
@@ -145,13 +156,14 @@ def _session(
     *,
     as_json: bool,
     no_race: bool = False,
+    no_fault: bool = False,
     budget: float | None = None,
 ) -> Session:
     project = find_project(Path.cwd())
     return Session(
         project=project,
         baselines=Baselines(folder if folder is not None else project.baselines),
-        settings=Settings(seed=Seed(seed), workers=workers, races=not no_race, seconds_max=budget),
+        settings=Settings(seed=Seed(seed), workers=workers, races=not no_race, faults=not no_fault, seconds_max=budget),
         redis=redis,
         as_json=as_json,
     )
@@ -195,6 +207,7 @@ def holdfast() -> None:
 @holdfast.command()
 @click.argument("subjects", nargs=-1)
 @click.option("--no-race", is_flag=True, help="Leave the race lens out.")
+@click.option("--no-fault", is_flag=True, help="Leave the fault lens out.")
 @_options
 def record(subjects: tuple[str, ...], **options: Any) -> int:
     """Look at SUBJECTs twice, and keep what was seen: as the first baseline, or pending a decision.
@@ -232,12 +245,16 @@ def _record_here(session: Session, name: str, place: Place, pools: tuple[Pool | 
                     "subject": recording.subject,
                     "transitions": len(recording),
                     "races": races_json(recording),
+                    "laws": [law_json(each) for each in recording.laws or ()],
+                    "faults": faults_json(recording),
                     "written": True,
                     "behaviours": [{"id": each.ident, "program": each.program.text} for each in recording],
                 }
             )
             return ExitCode.AS_PINNED
-    result = compare(session.baselines.read(recording.subject).recording, recording)
+    pinned = session.baselines.read(recording.subject).recording
+    recording = with_random(place, session.settings, pinned, recording, pools[0])
+    result = compare(pinned, recording)
     code = _conclude(session, result)
     _leave_for_a_decision(session, result, recording, about)
     return code
@@ -320,6 +337,7 @@ def _look(
         )
         pinned = pinned.merged(dict.fromkeys(moved))
     total = len(pinned) + (len(pinned.races) if session.settings.races else 0)
+    total += len({each.program.healthy for each in pinned.faults.values()}) if session.settings.faults else 0
     with (
         _progress(f"check {pinned.subject}", total) as done,
         runners(session.settings, place, choice.backend if choice.real else None, pool) as runner,
@@ -330,8 +348,18 @@ def _look(
         session.say(look.endless)
     if pinned.races and not session.settings.races:
         session.say(f"{pinned.subject}: {len(pinned.races)} programs of the race lens were left out")
+    declared = type(load_subject(place.target, place.folders)).laws()
+    if pinned.laws is None and declared:
+        session.say(f"{pinned.subject}: nothing is pinned of its {len(declared)} laws; `holdfast record` judges them")
+    if pinned.faults and not session.settings.faults:
+        session.say(f"{pinned.subject}: {len(pinned.faults)} programs of the fault lens were left out")
     result = compare(pinned, look.recording, (*unrun, *look.unrun), look.lost)
-    return result if session.settings.races else replace(result, raced=0), look
+    settings = session.settings
+    raced, faulted = (
+        result.raced * settings.races,
+        result.faulted * settings.faults,
+    )  # what was left out is not as pinned
+    return replace(result, raced=raced, faulted=faulted), look
 
 
 def _with_unrun(seen: Recording, baseline: Baseline, result: Comparison) -> Recording:
@@ -380,11 +408,42 @@ def races_json(recording: Recording) -> dict[str, object]:
     }
 
 
+def faults_json(recording: Recording) -> dict[str, object]:
+    """What the fault lens saw of a subject, in numbers."""
+    faults = recording.faults.values()
+    endings = {ending.value: sum(fault.ending is ending for fault in faults) for ending in Ending}
+    return {"programs": len(faults), **endings}
+
+
+def fault_json(fault: FaultBehaviour | None) -> dict[str, object] | None:
+    """A call that something goes wrong in, as JSON."""
+    if fault is None:
+        return None
+    return {
+        "id": fault.ident, "program": fault.program.text, "state": fault.kind, "step": fault.step,
+        "sentence": fault.sentence, "ending": fault.ending, "told": fault.told, "done": fault.done,
+        "in doubt": fault.in_doubt, "answer": fault.answer, "effects": fault.effects, "events": fault.events,
+        "left": fault.left, "why": fault.why,
+    }  # fmt: skip
+
+
+def _fault_group_json(group: FaultGroup) -> dict[str, object]:
+    return {
+        "kind": group.kind.value,
+        "turn": group.turn.value,
+        "follows": group.follows,
+        "operation": group.operation,
+        "faults": group.faults,
+        "behaviours": [{"before": fault_json(change.old), "after": fault_json(change.new)} for change in group.changes],
+    }
+
+
 def comparison_json(result: Comparison) -> dict[str, object]:
     """A comparison as JSON: its counts, and every group with the programs that show it."""
     return {
         "subject": result.subject,
         "compared": result.compared,
+        "hunted": result.hunted,
         "raced": result.raced,
         "counts": {kind.value: result.count(kind) for kind in Kind},
         "unrun": [{"program": program, "why": why} for program, why in result.unrun],
@@ -400,6 +459,10 @@ def comparison_json(result: Comparison) -> dict[str, object]:
             for group in result.groups
         ],
         "races": [_race_group_json(group) for group in result.race_groups],
+        "laws": [_law_change_json(change) for change in result.law_changes],
+        "faulted": result.faulted,
+        "turns": {turn.value: sum(each.turn is turn for each in result.fault_changes) for turn in Turn},
+        "faults": [_fault_group_json(group) for group in result.fault_groups],
     }
 
 
@@ -418,6 +481,22 @@ def _race_group_json(group: RaceGroup) -> dict[str, object]:
     }  # fmt: skip
 
 
+def _law_change_json(change: LawChange) -> dict[str, object]:
+    sides = {"before": change.before, "after": change.after}
+    return {"kind": change.kind.value, "id": change.behaviour.ident} | {
+        side: None if finding is None else law_json(finding) for side, finding in sides.items()
+    }
+
+
+def law_json(finding: LawFinding) -> dict[str, object]:
+    """One cell of the law matrix as JSON, with the line that runs its witness again."""
+    witness = None if finding.witness is None else asdict(finding.witness)
+    return {
+        "law": finding.law, "lens": finding.lens, "verdict": finding.verdict.value, "reason": finding.reason,
+        "holds": finding.holds, "broken": finding.broken, "undecided": finding.undecided, "witness": witness,
+    }  # fmt: skip
+
+
 def _outcome_json(outcome: RaceOutcome | None) -> dict[str, object] | None:
     if outcome is None:
         return None
@@ -429,6 +508,7 @@ def _outcome_json(outcome: RaceOutcome | None) -> dict[str, object] | None:
 @click.argument("subjects", nargs=-1, required=True)
 @click.option("--base", metavar="REV", help="Compare the code at this git revision with the working tree.")
 @click.option("--no-race", is_flag=True, help="Leave the race lens out.")
+@click.option("--no-fault", is_flag=True, help="Leave the fault lens out.")
 @_options
 def compare_command(subjects: tuple[str, ...], base: str | None, **options: Any) -> int:
     """Compare two implementations, OLD and NEW, or with --base the SUBJECTs at a git revision and now."""
@@ -474,6 +554,8 @@ def explain(ident: str, svg: Path | None, **options: Any) -> int:
         _draw(session, races, svg)
         session.answer([asdict(race) for race in races])
         return ExitCode.AS_PINNED
+    if program.struck is not None:
+        return _explain_fault(session, place, program, name)
     if svg is not None:
         raise click.UsageError("--svg draws what happens at once; the state graph is `holdfast graph --svg`")
     with redis_choice(session.redis) as choice, World(session.settings.seed, choice.backend) as world:
@@ -490,6 +572,22 @@ def explain(ident: str, svg: Path | None, **options: Any) -> int:
         ],
     })  # fmt: skip
     return ExitCode.AS_PINNED
+
+
+def _explain_fault(session: Session, place: Place, program: Program, name: str) -> int:
+    subject = load_subject(place.target, place.folders)
+    with redis_choice(session.redis) as choice, World(session.settings.seed, choice.backend) as world:
+        performer = Performer(subject, world, replicas_of(type(subject), program))
+        explanation = explain_fault(performer, program, name)
+    _check_struck(explanation.behaviour)
+    session.say(reporting.terminal().fault(explanation))
+    session.answer({**(fault_json(explanation.behaviour) or {}), "acts": [asdict(act) for act in explanation.acts]})
+    return ExitCode.AS_PINNED
+
+
+def _check_struck(fault: FaultBehaviour) -> None:
+    if fault.ending is Ending.NOT_STRUCK:
+        raise ProgramError(f"{fault.subject}, in `{fault.program.text}`: {fault.why}")
 
 
 def _raced(session: Session, place: Place, programs: Sequence[Program], schedules_max: int | None) -> list[Race]:
@@ -532,18 +630,21 @@ def replay(ident: str, schedule: str | None, **options: Any) -> int:
         return _replay_race(session, place, program, schedule)
     if schedule is not None:
         raise click.UsageError(f"`{program.text}` has one schedule only: nothing in it happens at once")
+    if program.struck is not None:
+        return _replay_fault(session, place, program)
     subject = load_subject(place.target, place.folders)
     with redis_choice(session.redis) as choice, local_runner(subject, session.settings.seed, choice.backend) as runner:
         (outcome,) = runner.run([program], lambda _: None)
+        broken = [each for each in runner.laws if each.witness is not None]
     seen = Recording(type(subject).name, [Behaviour(subject=type(subject).name, program=program, outcome=outcome)])
     known = session.baselines.exists(seen.subject)
     pinned = session.baselines.read(seen.subject).on(choice.flavour).get(program.text) if known else None
     lines = [f"{name}    seed {session.settings.seed.number}, {choice.backend.name}", f"    {program.text}",
              f"    answer   {outcome.answer}", *(f"    effect   {line}" for line in outcome.effects),
-             *(f"    event    {line}" for line in outcome.events)]  # fmt: skip
+             *(f"    event    {line}" for line in outcome.events), *map(_broken_line, broken)]  # fmt: skip
     session.say("\n".join(lines))
     shown = {"id": name, "program": program.text, "answer": outcome.answer, "effects": outcome.effects,
-             "events": outcome.events}  # fmt: skip
+             "events": outcome.events, "laws": [law_json(each) for each in broken]}  # fmt: skip
     if pinned is None:
         session.say("not pinned: there is no such program in the baseline")
         session.answer({**shown, "compared": None})
@@ -554,6 +655,11 @@ def replay(ident: str, schedule: str | None, **options: Any) -> int:
     return ExitCode.CHANGED if result.changed else ExitCode.AS_PINNED
 
 
+def _broken_line(finding: LawFinding) -> str:
+    assert finding.witness is not None, "what is broken has a witness"
+    return f"    law      BROKEN: {finding.sentence}: {finding.witness.said}"
+
+
 def _replay_race(session: Session, place: Place, program: Program, schedule: str | None) -> int:
     """One schedule, to the letter; or without one, the orders and every pinned witness."""
     subject = load_subject(place.target, place.folders)
@@ -561,13 +667,16 @@ def _replay_race(session: Session, place: Place, program: Program, schedule: str
     known = session.baselines.exists(name)
     with redis_choice(session.redis) as choice, World(session.settings.seed, choice.backend) as world:
         pinned = session.baselines.read(name).on(choice.flavour).races.get(program.text) if known else None
-        contest = Contest(Performer(subject, world, replicas_of(type(subject), program)), program)
+        judge = Judge(subject)
+        contest = Contest(Performer(subject, world, replicas_of(type(subject), program), judge), program)
         if schedule is not None:
             race = contest.again(_schedule(schedule))
         else:
             sighting = contest.sighting(_needed(pinned, name, program), only_witnesses=True)
     if schedule is not None:
         session.say(reporting.terminal().race(race, colour=sys.stdout.isatty()))
+        for each in (each for each in judge.findings if each.witness is not None):
+            session.say(_broken_line(each))
         session.say(_as_pinned(race.outcomes[0], pinned))
         session.answer(asdict(race))
         anomalies = {each.seen for each in pinned.anomalies} if pinned is not None else set()
@@ -579,6 +688,28 @@ def _replay_race(session: Session, place: Place, program: Program, schedule: str
     result = compare(Recording(name, [], [pinned]), Recording(name, [], [sighting.behaviour]), (), lost)
     session.say(reporting.terminal().comparison(result))
     session.answer(comparison_json(result))
+    return ExitCode.CHANGED if result.changed else ExitCode.AS_PINNED
+
+
+def _replay_fault(session: Session, place: Place, program: Program) -> int:
+    """A call that something goes wrong in, once more, held against what is pinned of it."""
+    assert program.struck is not None, "something goes wrong in the program"
+    subject = load_subject(place.target, place.folders)
+    name, tried = type(subject).name, Tried(program.healthy, (program.struck.plan,))
+    with redis_choice(session.redis) as choice, local_runner(subject, session.settings.seed, choice.backend) as runner:
+        (seen,) = runner.fault([tried], lambda _: None)
+    known = session.baselines.exists(name)
+    pinned = session.baselines.read(name).on(choice.flavour).faults.get(program.text) if known else None
+    if pinned is None:
+        _check_struck(seen)
+    session.say(reporting.terminal().struck(seen))
+    if pinned is None:
+        session.say("not pinned: there is no such program in the baseline")
+        session.answer({**(fault_json(seen) or {}), "compared": None})
+        return ExitCode.AS_PINNED
+    result = compare(Recording(name, [], (), [pinned]), Recording(name, [], (), [seen]))
+    session.say(reporting.terminal().comparison(result))
+    session.answer({**(fault_json(seen) or {}), "compared": comparison_json(result)})
     return ExitCode.CHANGED if result.changed else ExitCode.AS_PINNED
 
 
@@ -617,7 +748,7 @@ def _located(session: Session, ident: str) -> tuple[Place, Program, str]:
     for source in (deciding.pending_of(session.project), session.baselines):
         if source.exists(subject):
             recording = source.read(subject).recording
-            for behaviour in (*recording, *recording.races.values()):
+            for behaviour in (*recording, *recording.races.values(), *recording.faults.values()):
                 if behaviour.ident == ident:
                     return session.place(session.target(subject)), behaviour.program, ident
     raise NothingSelectedError(
@@ -718,8 +849,9 @@ def graph(subject: str, against: Path | None, svg: Path | None, **options: Any) 
     name = _subject_name(session, subject)
     pending = deciding.pending_of(session.project)
     source = pending if pending.exists(name) and not session.baselines.exists(name) else session.baselines
-    recording = source.read(name).recording
-    older = Baselines(against).read(name).recording if against is not None else None
+    read = source.read(name).recording
+    recording = Recording(read.subject, read.graph)  # what the random lens has found is no part of it
+    older = Recording(name, Baselines(against).read(name).recording.graph) if against is not None else None
     if svg is not None:
         _write(svg, reporting.graph().svg(recording, against=older))
         session.say(f"written to {svg}")
@@ -733,9 +865,149 @@ def graph(subject: str, against: Path | None, svg: Path | None, **options: Any) 
     return ExitCode.AS_PINNED
 
 
+@holdfast.command("laws")
+@click.argument("subjects", nargs=-1)
+@click.option("--markdown", is_flag=True, help="As tables in Markdown.")
+@click.option("--into", metavar="FILE", type=_FILE, help="Put the Markdown between the marks in FILE.")
+@_options
+def laws_command(subjects: tuple[str, ...], markdown: bool, into: Path | None, **options: Any) -> int:  # noqa: FBT001 - click's
+    """Show what is pinned of SUBJECTs' laws: a row for each law, a column for each lens, the shortest witness where broken.
+
+    Nothing is run. FILE has two lines of its own, `<!-- holdfast laws -->` and `<!-- end of holdfast laws -->`.
+    """
+    session = _session(**options)
+    found: dict[str, Findings | None] = {}
+    for name in session.selected(subjects):
+        subject = _subject_name(session, name)
+        found[subject] = session.baselines.read(subject).recording.laws
+    if into is not None:
+        _write(into, reporting.laws().placed(_read(into), found))
+        session.say(f"written to {into}")
+    elif markdown:
+        session.say(reporting.laws().markdown(found))
+    else:
+        for subject, findings in found.items():
+            session.say(reporting.laws().text(subject, findings, colour=sys.stdout.isatty()))
+    session.answer([
+        {"subject": subject, "laws": None if findings is None else [law_json(each) for each in findings]}
+        for subject, findings in found.items()
+    ])  # fmt: skip
+    return ExitCode.AS_PINNED
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise HoldfastError(f"{path} cannot be read: {error}") from error
+
+
 def _subject_name(session: Session, asked: str) -> str:
     place = session.place(session.target(asked))
     return type(load_subject(place.target, place.folders)).name
+
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)")
+
+
+def _seconds(_context: click.Context, _option: click.Parameter, text: str | None) -> float | None:
+    """``90s``, ``10m`` or ``1h`` in seconds."""
+    if text is None:
+        return None
+    match = _DURATION.fullmatch(text)
+    if match is None or float(match[1]) == 0:
+        raise click.BadParameter(f"{text!r} is not how long: 90s, 10m, 1h")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+@holdfast.command()
+@click.argument("subjects", nargs=-1)
+@click.option("--for", "seconds", metavar="TIME", callback=_seconds, help="How long for each SUBJECT: 90s, 10m, 1h.")
+@click.option("--programs", type=click.IntRange(0), metavar="N", help="How many programs of each SUBJECT at most.")
+@click.option(
+    "--profile",
+    type=click.Choice(list(HUNTS)),
+    default="dev",
+    show_default=True,
+    help="ci: the same 300 programs each time; dev: one minute; nightly: ten.",
+)
+@click.option("--anew", is_flag=True, help="Forget what earlier hunts have seen.")
+@_options
+def hunt(
+    subjects: tuple[str, ...],
+    seconds: float | None,
+    programs: int | None,
+    profile: str,
+    anew: bool,  # noqa: FBT001 - click's
+    **options: Any,
+) -> int:
+    """Try long random programs of SUBJECTs, at once and with faults, and tell what nobody knew: broken laws, new outcomes.
+
+    A hunt goes on where the last one with its seed ended. What it finds becomes short programs, which wait for a decision.
+    """
+    session = _session(**options)
+    limits = HUNTS[profile] if seconds is None and programs is None else Limits(seconds, programs)
+    session.say(f"seed {session.settings.seed.number}, {limits.text}, redis {_shown_address(session.redis)}")
+    forgotten = anew or limits.forgets
+    codes = [
+        _hunt(session, session.place(target), limits, anew=forgotten) for target in session.selected(subjects).values()
+    ]
+    session.answer(session.results)
+    return _gravest(codes)
+
+
+def _hunt(session: Session, place: Place, limits: Limits, *, anew: bool) -> ExitCode:
+    subject = type(load_subject(place.target, place.folders))
+    pinned = session.baselines.read(subject.name).recording if session.baselines.exists(subject.name) else None
+    path = memory_path(session.project.pending, subject.name)
+    memory = Memory(subject.name) if anew else Memory.read(path, subject.name)
+    earlier, seed = len(memory.found), session.settings.seed
+    table = Table(subject, seed)
+    session.say(f"{subject.name}    from program {memory.positions.get(seed.number, 0):,}")
+    with redis_choice(session.redis) as choice, World(seed, choice.backend) as world:
+        hunting = Hunt(table, world, seed.number, memory, None if pinned is None else known_in(pinned))
+        try:
+            hunting.run(limits.seconds, limits.programs, lambda minute: session.say(minute.text))
+        finally:  # also when it is interrupted
+            deciding.ignore_pending(session.project)
+            memory.write(path)
+        known = broken_in(pinned.laws if pinned is not None else ())
+        _say_found(session, subject, memory, earlier, known)
+        recording = _found_beside(session, hunting, pinned)
+    if recording is not None:  # outside of the world, in which nobody may wait for another who writes
+        about = deciding.provenance(place.target, "fakeredis", seed.number)
+        deciding.keep_pending(session.project, recording, about)
+    new = {each.law for each in memory.found[earlier:] if each.law} - known
+    return ExitCode.CHANGED if new else ExitCode.AS_PINNED
+
+
+def _found_beside(session: Session, hunting: Hunt, pinned: Recording | None) -> Recording | None:
+    """What was found, beside what waits for a decision already; nothing, where nothing is pinned."""
+    memory, pending = hunting.memory, deciding.pending_of(session.project)
+    if pinned is None or not memory.found:
+        return None
+    waiting = pending.read(memory.subject).recording if pending.exists(memory.subject) else pinned
+    return recording_of(hunting.performer, memory.found, hunting.judge.findings, waiting)
+
+
+def _say_found(session: Session, subject: type[Subject], memory: Memory, earlier: int, known: set[str]) -> None:
+    if earlier:
+        session.say(f"{earlier} found by earlier hunts")
+    laws_first = sorted(memory.found[earlier:], key=lambda each: not each.law)
+    for number, found in enumerate(laws_first, earlier + 1):
+        line = again(subject, found.program, session.settings.seed.number)
+        session.say(found_text(number, found, line, pinned=found.law in known))
+    if len(memory.found) == earlier:
+        session.say("nothing new was found")
+    elif session.baselines.exists(subject.name):
+        session.say(f"    accept with `holdfast accept '{subject.name}/random*' '{subject.name}/law/*#random'`")
+    else:
+        session.say(f"    without a baseline nothing is kept: record one with `holdfast record {subject.name}`")
+    session.results.append({
+        "subject": subject.name, "seed": session.settings.seed.number, "programs": memory.programs, "steps": memory.steps,
+        "states": len(memory.states), "kinds": len(memory.kinds), "unseen": memory.unseen,
+        "found": [asdict(each) for each in memory.found],
+    })  # fmt: skip
 
 
 @holdfast.command()

@@ -12,32 +12,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from characterization.behaviour import Behaviour, Recording
+from characterization.comparing_faults import FaultChange, FaultGroup, compare_faults, grouped_faults
+from characterization.comparing_laws import LawChange, compare_laws
 from characterization.comparing_races import RaceChange, RaceGroup, compare_races, grouped_races
 from characterization.kinds import Kind as Kind
+from characterization.kinds import TwoSided
 from characterization.program import Call, Program
 
 GROUPS_MAX = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """One behaviour that is different now. ``old`` is missing where it is *new*, ``new`` where it is *gone*."""
-
-    kind: Kind
-    old: Behaviour | None
-    new: Behaviour | None
-
-    @property
-    def behaviour(self) -> Behaviour:
-        """The behaviour as it is now, or as it was where it is gone."""
-        found = self.new or self.old
-        assert found is not None, "a change has a behaviour on one side at least"
-        return found
-
-    @property
-    def program(self) -> Program:
-        """The program that shows the change."""
-        return self.behaviour.program
+class Change(TwoSided[Behaviour]):
+    """One behaviour that is different now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,9 +73,10 @@ class Group:
 class Comparison:
     """All that is different between two recordings of a subject.
 
-    ``compared`` counts the transitions that both have, ``raced`` the programs whose end happens at once. ``unrun`` are
+    ``compared`` counts the transitions that both have, ``hunted`` the programs of the random lens among them, ``raced``
+    the programs whose end happens at once. ``unrun`` are
     those of the old recording that could not be run here, with the reason: they are neither changed nor as pinned.
-    ``anomalies`` is how many there are now.
+    ``anomalies`` is how many there are now, ``faulted`` counts the programs that something goes wrong in.
     """
 
     subject: str
@@ -98,23 +86,30 @@ class Comparison:
     groups: tuple[Group, ...]
     unrun: tuple[tuple[str, str], ...] = ()
     raced: int = 0
+    hunted: int = 0
     anomalies: int = 0
     race_changes: tuple[RaceChange, ...] = ()
     race_groups: tuple[RaceGroup, ...] = ()
+    law_changes: tuple[LawChange, ...] = ()
+    faulted: int = 0
+    fault_changes: tuple[FaultChange, ...] = ()
+    fault_groups: tuple[FaultGroup, ...] = ()
 
     @property
     def changed(self) -> bool:
-        """Whether anything but the cost is different."""
-        return bool(self.race_changes) or any(change.kind is not Kind.COST for change in self.changes)
+        """Whether anything but the cost, or what laws were seen to say, is different."""
+        grave = [each for each in self.law_changes if each.grave]
+        behaviours = any(change.kind is not Kind.COST for change in self.changes)
+        return bool(behaviours or self.race_changes or self.fault_changes or grave)
 
     @property
     def different(self) -> bool:
         """Whether anything is."""
-        return bool(self.changes or self.race_changes)
+        return bool(self.changes or self.race_changes or self.fault_changes or self.law_changes)
 
     def count(self, *kinds: Kind) -> int:
         """How many behaviours changed in one of ``kinds``, one after another or at once."""
-        everything: list[Change | RaceChange] = [*self.changes, *self.race_changes]
+        everything: list[Change | RaceChange | LawChange] = [*self.changes, *self.race_changes, *self.law_changes]
         return sum(change.kind in kinds for change in everything)
 
 
@@ -134,15 +129,17 @@ def compare(
         for program in sorted({each.program.text for each in (*old, *new)} - left_out)
         if (change := _change(old.get(program), new.get(program))) is not None
     ]
-    total = sum(1 for each in new if each.program.text in old)
+    both = [each for each in new if each.program.text in old]
     before = {text: race for text, race in old.races.items() if text not in left_out}
     touched = frozenset(change.program.subject_of for change in changes if change.kind is not Kind.COST)
     raced = compare_races(before, new.races, touched=touched, lost=lost)
+    struck = compare_faults(old.faults, new.faults, touched)
     return Comparison(
-        subject=new.subject, compared=total, total=len(new), changes=tuple(changes), groups=grouped(changes),
+        subject=new.subject, compared=len(both), total=len(new), changes=tuple(changes), groups=grouped(changes),
         unrun=tuple(unrun), race_changes=raced, race_groups=grouped_races(raced),
-        raced=sum(text in new.races for text in before),
-        anomalies=sum(len(race.anomalies) for race in new.races.values()),
+        raced=sum(text in new.races for text in before), law_changes=compare_laws(old.laws, new.laws),
+        hunted=sum(each.program.mixed for each in both), anomalies=sum(len(race.anomalies) for race in new.races.values()),
+        faulted=sum(text in new.faults for text in old.faults), fault_changes=struck, fault_groups=grouped_faults(struck),
     )  # fmt: skip
 
 

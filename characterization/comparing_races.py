@@ -12,12 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from characterization.behaviour import RaceBehaviour, RaceOutcome
-from characterization.kinds import Kind
-from characterization.program import Program
+from characterization.kinds import Kind, TwoSided
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RaceChange:
+class RaceChange(TwoSided[RaceBehaviour]):
     """One outcome of operations at once that is different now.
 
     ``before`` is missing where an anomaly appeared, ``after`` where one has vanished. Both are there where it shows
@@ -26,25 +25,10 @@ class RaceChange:
     else one after another.
     """
 
-    kind: Kind
-    old: RaceBehaviour | None
-    new: RaceBehaviour | None
     before: RaceOutcome | None = None
     after: RaceOutcome | None = None
     why: str = ""
     follows: bool = False
-
-    @property
-    def behaviour(self) -> RaceBehaviour:
-        """The behaviour as it is now, or as it was where it is gone."""
-        found = self.new or self.old
-        assert found is not None, "a change has a behaviour on one side at least"
-        return found
-
-    @property
-    def program(self) -> Program:
-        """The program that shows the change."""
-        return self.behaviour.program
 
     @property
     def outcome(self) -> RaceOutcome | None:

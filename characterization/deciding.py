@@ -9,12 +9,16 @@ from fnmatch import fnmatchcase
 from importlib.metadata import version
 
 from characterization.baseline import Baseline, Baselines
-from characterization.behaviour import Recording
+from characterization.behaviour import FaultBehaviour, Recording
 from characterization.comparing import Change, compare
+from characterization.comparing_faults import FaultChange
+from characterization.comparing_laws import LawChange
 from characterization.comparing_races import RaceChange
 from characterization.errors import NothingSelectedError
 from characterization.finding import Project
+from characterization.laws import Findings, cells_of, merged
 
+AnyChange = Change | RaceChange | FaultChange | LawChange
 PENDING_WITHIN_S = 10
 """Several checks may run at once; each holds the folder of pending results for a moment."""
 
@@ -41,10 +45,16 @@ def keep_pending(project: Project, recording: Recording, about: dict[str, object
     """Leave what was seen of a subject for a decision, in place of what was left there before."""
     pending = pending_of(project)
     with pending.writing(PENDING_WITHIN_S):
-        ignore = project.pending / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n", encoding="utf-8")
+        ignore_pending(project)
         pending.write(recording.subject, Baseline(recording=recording), about)
+
+
+def ignore_pending(project: Project) -> None:
+    """Let git ignore the folder of what is not decided on, and of what hunts have seen."""
+    ignore = project.pending / ".gitignore"
+    if not ignore.exists():
+        project.pending.mkdir(parents=True, exist_ok=True)
+        ignore.write_text("*\n", encoding="utf-8")
 
 
 def forget_pending(project: Project, subject: str) -> None:
@@ -55,7 +65,7 @@ def forget_pending(project: Project, subject: str) -> None:
             pending.remove(subject)
 
 
-def accept(baselines: Baselines, project: Project, asked: Sequence[str]) -> list[Change | RaceChange]:
+def accept(baselines: Baselines, project: Project, asked: Sequence[str]) -> list[AnyChange]:
     """Promote pending results to the baseline: those that ``asked`` names, by ident, by pattern, or by a subject's name.
 
     Nothing is run: what is promoted is what was shown. The changes that were promoted are returned.
@@ -63,7 +73,7 @@ def accept(baselines: Baselines, project: Project, asked: Sequence[str]) -> list
     Raises:
         NothingSelectedError: nothing pending has such a name.
     """
-    promoted: list[Change | RaceChange] = []
+    promoted: list[AnyChange] = []
     with baselines.writing():
         for subject in pending_of(project).subjects():
             about_it = [each for each in asked if fnmatchcase(subject, each.partition("/")[0])]
@@ -75,27 +85,50 @@ def accept(baselines: Baselines, project: Project, asked: Sequence[str]) -> list
     return promoted
 
 
-def _accept_of(subject: str, baselines: Baselines, project: Project, asked: Sequence[str]) -> list[Change | RaceChange]:
+def _accept_of(subject: str, baselines: Baselines, project: Project, asked: Sequence[str]) -> list[AnyChange]:
     pending = pending_of(project)
     shown = pending.read(subject).recording
     baseline = baselines.read(subject) if baselines.exists(subject) else Baseline(recording=Recording(subject, []))
     result = compare(baseline.recording, shown)
-    changes: list[Change | RaceChange] = [*result.changes, *result.race_changes]
+    changes: list[AnyChange] = [
+        *result.changes, *result.race_changes, *result.fault_changes, *result.law_changes,
+    ]  # fmt: skip
     chosen = [change for change in changes if any(named(change, name) for name in asked)]
     if not chosen:
         return []
     if len(chosen) == len(changes):
-        merged = shown
+        promoted = shown
     else:
-        merged = baseline.recording.merged(
+        promoted = baseline.recording.merged(
             {change.program.text: change.new for change in chosen if isinstance(change, Change)},
             {change.program.text: change.new for change in chosen if isinstance(change, RaceChange)},
+            _faults([change for change in chosen if isinstance(change, FaultChange)]),
+            _laws(baseline.recording, [change for change in chosen if isinstance(change, LawChange)]),
         )
-    baselines.write(subject, Baseline(recording=merged, backends=baseline.backends), pending.provenance(subject))
+    baselines.write(subject, Baseline(recording=promoted, backends=baseline.backends), pending.provenance(subject))
     return chosen
 
 
-def named(change: Change | RaceChange, asked: str) -> bool:
+def _faults(chosen: Sequence[FaultChange]) -> dict[str, FaultBehaviour | None]:
+    """What takes the place of what; the same step may have another number by now."""
+    gone: dict[str, FaultBehaviour | None] = {each.old.program.text: None for each in chosen if each.old is not None}
+    return gone | {each.new.program.text: each.new for each in chosen if each.new is not None}
+
+
+def _laws(baseline: Recording, chosen: Sequence[LawChange]) -> Findings | None:
+    """What is pinned of the laws once ``chosen`` is; none: that stays as it is."""
+    if not chosen:
+        return None
+    cells = cells_of(baseline.laws or ())
+    for change in chosen:
+        each = change.behaviour
+        cells.pop((each.law, each.lens), None)
+        if change.after is not None:
+            cells[each.law, each.lens] = change.after
+    return merged(cells.values())
+
+
+def named(change: AnyChange, asked: str) -> bool:
     """Whether ``asked`` means this change: its ident, the beginning of it up to a part, or a pattern with ``*``."""
     ident = change.behaviour.ident
     return ident == asked or ident.startswith((asked + "/", asked + "#")) or fnmatchcase(ident, asked)

@@ -50,6 +50,10 @@ class NoBaselineError(BaselineError):
     exit_code = ExitCode.CHANGED
 
 
+class HuntError(HoldfastError):
+    """What was kept of a hunt cannot be read or written."""
+
+
 class NothingSelectedError(HoldfastError):
     """The selection is empty."""
 

@@ -113,12 +113,15 @@ def cost_of(before: Cost, after: Cost) -> tuple[int, int, int]:
 
 
 NEVER = "waits for ever"
+ENDLESS = "goes on for ever"
+CRASHED = "crashed"
+_ENDS_OTHERWISE = {"waits": NEVER, "endless": ENDLESS, "crashed": CRASHED}
 
 
 def answer_text(how: str, value: Any, renamer: Renamer) -> str:
     """The response: a value, or what was raised, by type and message; or that there is none, and never will be."""
-    if how == "waits":
-        return NEVER
+    if how in _ENDS_OTHERWISE:
+        return _ENDS_OTHERWISE[how]
     if how == "returned":
         return spell(value, renamer)
     message = renamer.text(_address.sub("", str(value)))

@@ -8,16 +8,18 @@ import copy
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from characterization.errors import ProgramError, SubjectError
+from characterization.laws import Judge
 from characterization.outcome import Outcome, answer_text, cost_of, effects, event_text, metrics_moved
-from characterization.program import AtOnce, Call, Move, Part, Program
+from characterization.program import AtOnce, Call, Crash, Move, Part, Program, Replicas, Struck
 from characterization.renaming import DRAWN, Renamer
 from characterization.state import Entry, State, Words, entry_of, plain, role_of, scrub
-from characterization.subject import Subject
-from simulator.errors import DeadlockError, WorldError
+from characterization.subject import Operation, Run, Subject
+from simulator.errors import DeadlockError, EndlessError, WorldError
+from simulator.gate import Step
 from simulator.race import Client, race
 from simulator.schedule import Scheduler
 from simulator.world import World, answer_of
@@ -30,7 +32,7 @@ _OWN_MEMORY = 1_000_000  # more than there are replicas
 class Encounter:
     """What one run of operations at once showed: each client's answer, the states before and after, what was heard.
 
-    ``steps_before`` counts the steps of the prelude.
+    ``steps_before`` counts the steps of the prelude; ``tasks_before`` and ``tasks`` what ran in the background.
     """
 
     answers: tuple[str, ...]
@@ -38,16 +40,57 @@ class Encounter:
     after: State
     events: tuple[str, ...]
     steps_before: int
+    tasks_before: int = 0
+    tasks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NewReplica:
+    """A replica crashes, unless it has already, and a new one of its number is started."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServerRestart:
+    """Redis starts again, empty."""
+
+
+Act = Call | Move | Struck | NewReplica | ServerRestart
+WAITED_S = 120.0
+"""For how long a task in the background that was struck is waited for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What one act showed: its answer, what there was after it, what was heard.
+
+    ``seconds`` have passed since the first act began. ``steps`` are there while they are collected (``Gate.trace``).
+    ``unstruck`` says of a struck call that nothing struck it. ``renamed`` spells as in ``state`` what varies.
+    ``tasks_before`` and ``tasks`` count what ran in the background before and after it.
+    """
+
+    answer: str
+    state: State
+    events: tuple[str, ...]
+    seconds: float
+    renamed: Callable[[str], str] = field(compare=False)
+    steps: tuple[Step, ...] = ()
+    unstruck: bool = False
+    tasks_before: int = 0
+    tasks: int = 0
 
 
 class Performer:
     """Runs programs of one subject in one world, which must have been entered.
 
-    ``replicas`` is how many processes there are, where that is not for the subject to say.
+    ``replicas`` is how many processes there are, where that is not for the subject to say. ``judge`` holds the subject's
+    laws against what is performed; none: nobody does.
     """
 
-    def __init__(self, subject: Subject, world: World, replicas: int | None = None) -> None:
+    def __init__(self, subject: Subject, world: World, replicas: int | None = None, judge: Judge | None = None) -> None:
         self.subject = subject
+        self.judge = judge or None  # where there are no laws, nothing is prepared for them
         self._count = replicas or type(subject).replicas
         self.world = world
         self._operations = type(subject).operations()
@@ -58,13 +101,14 @@ class Performer:
         self._others: dict[int, Performer] = {}
         self.distrusting = False  # whether a subject is not believed that says which operations change memory
         self._kinds: dict[Program, str] = {}
+        self._begun = 0
 
     def with_replicas(self, count: int) -> Performer:
         """A performer of the same subject in the same world with ``count`` processes; this one, if it has as many."""
         if count == self._count:
             return self
         if count not in self._others:
-            self._others[count] = Performer(self.subject, self.world, count)
+            self._others[count] = Performer(self.subject, self.world, count, self.judge)
         return self._others[count]
 
     def perform(self, program: Program) -> Outcome:
@@ -91,24 +135,56 @@ class Performer:
             self._take(part)
         early = self._renamer(world.clock.started_ns)
         before, before_name = self._state_before(program.prelude, early)
+        tasks = self.tasks()
         world.take_events()
         metrics = world.metrics()
         cost = copy.copy(world.gate.cost)
         how, value = self._take(program.parts[-1])
         spent = self._cost(cost_of(cost, world.gate.cost))
         renamer = early.later(world.chance.draws)
-        events = [event_text(event, renamer) for event in world.take_events()]
+        heard = [event_text(event, renamer) for event in world.take_events()]
         after = self._look(renamer)
+        answer = answer_text(how, value, renamer)
+        events = (*heard, *metrics_moved(metrics, world.metrics()))
+        if self.judge is not None:
+            run = Run(
+                program=program.text, parsed=program, before=before, after=after, answer=answer, events=events,
+                tasks_before=tasks, tasks=self.tasks(),
+            )  # fmt: skip
+            self.judge.observe(run, program.lens)
         return Outcome(
-            answer=answer_text(how, value, renamer),
+            answer=answer,
             effects=effects(before, after),
-            events=(*events, *metrics_moved(metrics, world.metrics())),
+            events=events,
             cost=spent,
             before=before_name,
             after=self._name(after),
-            kind=self._asked("kind", before),
-            kind_after=self._asked("kind", after),
+            kind=self.kind_of(before),
+            kind_after=self.kind_of(after),
         )
+
+    def judge_struck(self, program: Program, before: State, shown: Sequence[Shown], *, anew: bool = False) -> None:
+        """Hold the laws against a call that was struck, or with a second one against both.
+
+        ``program`` is the one with the fault, ``before`` the state that the call began in, ``shown`` what it showed, and
+        what the same call showed when it was made again: on a new replica, if ``anew``.
+        """
+        if self.judge is None:
+            return
+        ended = (len(program.prelude.parts), program.calls[-1].replica)
+        run = Run(
+            program=program.text, parsed=program, before=before, after=shown[-1].state, repeated=len(shown) - 1,
+            answers=tuple(each.answer for each in shown), events=tuple(line for each in shown for line in each.events),
+            elapsed=shown[-1].seconds, tasks_before=shown[0].tasks_before, tasks=shown[-1].tasks,
+            ended=(ended,) if anew else (),
+        )  # fmt: skip
+        self.judge.observe(run, "fault")
+
+    def tasks(self) -> int:
+        """How many tasks of the service are under way in the background, beside the calls themselves; 0: nobody asks."""
+        if self.judge is None:
+            return 0
+        return sum(len(task.lane) > 2 and not task.done() and not task.crashed for task in self.world.loop.tasks)
 
     def meet(self, program: Program, scheduler: Scheduler) -> Encounter:
         """Run at once what ``program`` has at its end, from where its prelude leads, as ``scheduler`` chooses."""
@@ -195,10 +271,11 @@ class Performer:
         world = self.world
         self._begin()
         for part in program.prelude.parts:
-            self._take(part, ("replica", part.replica if isinstance(part, Call) else 0))
+            self._take(part, _home(part))
         steps_before = world.gate.steps
         early = self._renamer(world.clock.started_ns)
         before, _ = self._state_before(program.prelude, early)
+        tasks = self.tasks()
         world.take_events()
         metrics = world.metrics()
         world.chance.lanes_race()
@@ -207,16 +284,123 @@ class Performer:
         events = [event_text(event, late) for event in world.take_events()]
         return Encounter(
             answers=tuple(answer_text(how, value, late) for how, value in answers),
-            before=before, after=self._look(late), steps_before=steps_before,
+            before=before, after=self._look(late), steps_before=steps_before, tasks_before=tasks, tasks=self.tasks(),
             events=(*events, *metrics_moved(metrics, world.metrics())),
         )  # fmt: skip
+
+    def endure(
+        self,
+        prelude: Program,
+        acts: Sequence[Act],
+        lane: tuple[object, ...] | None = None,
+        enough: Callable[[Shown], bool] | None = None,
+    ) -> tuple[State, list[Shown]]:
+        """Do ``acts`` one after another from where ``prelude`` leads; the state before them, and what each showed.
+
+        All of it runs on replicas, and every moment from the first act on is the same one, since what goes wrong takes
+        time. ``lane`` is of a task in the background that is waited for where it was struck. Nothing strikes any more
+        once a struck call has ended, or will never end. Behind what is ``enough`` nothing more is done; to ask that
+        must not run anything.
+
+        Raises:
+            FaultError: a fault cannot strike where it is to.
+            WorldError: an operation breaks the rules of a world, or does not end although it was cancelled.
+        """
+        world = self.world
+        self._begin()
+        for part in prelude.parts:
+            self._take(part, _home(part))
+        begun = self._begun
+        early = self._renamer(world.clock.started_ns)
+        before, _ = self._state_before(prelude, early)
+        start_ns = world.clock.now_ns
+        world.chance.numbers_alike()  # how long a client waits before it tries again is drawn
+        shown = []
+        for act in acts:
+            world.take_events()
+            metrics = world.metrics()
+            first, tasks = len(world.gate.trace or ()), self.tasks()
+            (how, value), unstruck = self._act(act, lane)
+            late = early.later(world.chance.draws).taking_for_one(start_ns, world.clock.now_ns)
+            heard = [event_text(event, late) for event in world.take_events()]
+            shown.append(Shown(
+                answer=answer_text(how, value, late), state=self._look(late), unstruck=unstruck,
+                events=(*heard, *metrics_moved(metrics, world.metrics())),
+                seconds=(world.clock.now_ns - start_ns) / 1e9, renamed=late.text,
+                steps=tuple((world.gate.trace or ())[first:]), tasks_before=tasks, tasks=self.tasks(),
+            ))  # fmt: skip
+            if enough is not None and enough(shown[-1]):
+                break
+            assert self._begun == begun, "`enough` has run something else in the same world"
+        if not all(task.done() for task in world.loop.tasks):
+            world.restart()  # so that what cannot be ended is said of this program
+        return before, shown
+
+    def _act(self, act: Act, lane: tuple[object, ...] | None) -> tuple[tuple[str, Any], bool]:
+        world = self.world
+        match act:
+            case Struck():
+                return self._take_struck(act, lane)
+            case ServerRestart():
+                world.restart_server()
+            case NewReplica():
+                if act.number not in world.crashes:
+                    world.crash(act.number)
+                self._replicas[act.number - 1] = self._start_replica(act.number)
+            case _:
+                return self._take_alone(act), False
+        return ("returned", None), False
+
+    def _take_struck(self, struck: Struck, lane: tuple[object, ...] | None) -> tuple[tuple[str, Any], bool]:
+        world = self.world
+        world.arm(struck.plan)
+        try:
+            answer = self._take_alone(struck.call)
+            self._wait_for(lane)
+            return answer, struck.plan.faults[0] in world.unstruck
+        finally:
+            world.disarm()
+
+    def _take_alone(self, part: Call | Move) -> tuple[str, Any]:
+        """How a call ends on its replica; one that goes on for ever is ended with it."""
+        lane = _home(part)
+        try:
+            return self._take(part, lane)
+        except DeadlockError:
+            return "waits", None
+        except EndlessError:
+            self.world.crash(lane[1])
+            self.world.gate.steps = 0
+            return "endless", None
+
+    def _wait_for(self, lane: tuple[object, ...] | None) -> None:
+        """Let time pass until the task of ``lane`` has ended, if it was struck, within bounds."""
+        world = self.world
+        end_ns = world.clock.now_ns + round(WAITED_S * 1e9)
+        while lane is not None and world.awaits(lane):
+            due_ns = world.loop.next_timer_ns()
+            if due_ns is None or due_ns > end_ns:
+                return
+            world.move_to(due_ns)
+            world.settle()
 
     def kind_after(self, prelude: Program) -> str:
         """The state that ``prelude`` leads to in the subject's words, with no more processes than it needs."""
         if prelude not in self._kinds:
             own = self.with_replicas(max([type(self.subject).replicas, *(call.replica for call in prelude.calls)]))
-            self._kinds[prelude] = str(self._asked("kind", own.state_after(prelude)))
+            self._kinds[prelude] = own.kind_of(own.state_after(prelude))
         return self._kinds[prelude]
+
+    def kind_of(self, state: State) -> str:
+        """A state in the subject's words. It is shown the memories of as many processes as it runs by itself."""
+        own = type(self.subject).replicas
+        if self._count > own:
+            numbered = ((word, *word.partition("@")[::2]) for word in state.words())
+            state = State({
+                name if own == 1 and name == "memory" else word: state[word]
+                for word, name, number in numbered if name != "memory" or int(number) <= own
+            })  # fmt: skip
+        return str(self._asked("kind", state))
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -232,6 +416,7 @@ class Performer:
 
     def _begin(self) -> None:
         self.world.restart()
+        self._begun += 1
         self._replicas = [self._start_replica(number) for number in range(1, self._count + 1)]
 
     def _start_replica(self, number: int) -> Any:
@@ -256,6 +441,10 @@ class Performer:
             raise ProgramError(
                 f"`{part.text}` happens at once, and has no one outcome: `holdfast explore` shows them all"
             )
+        if isinstance(part, Struck):
+            raise ProgramError(f"`{part.text}` is struck by a fault, and comes last in a program of the fault lens")
+        if isinstance(part, (Crash, Replicas)):
+            raise ProgramError(f"`{part.text}` is for programs of the random lens")
         return self._allowed(answer_of(self.world.perform(self._coroutine(part), lane)))
 
     def _allowed(self, answer: tuple[str, Any]) -> tuple[str, Any]:
@@ -270,8 +459,16 @@ class Performer:
                 raise refusal
         return answer
 
+    def operation(self, call: Call) -> Operation:
+        """The operation that ``call`` is of.
+
+        Raises:
+            ProgramError: there is none.
+        """
+        return self._operations.get(call.operation) or type(self.subject).operation(call.operation)
+
     def _coroutine(self, call: Call) -> Any:
-        operation = self._operations.get(call.operation) or type(self.subject).operation(call.operation)
+        operation = self.operation(call)
         if not 1 <= call.replica <= len(self._replicas):
             raise ProgramError(f"`{call.text}`: {type(self.subject).name} runs {len(self._replicas)} replicas")
         return operation.function(self.subject, self._replicas[call.replica - 1], **operation.bind(call))
@@ -331,6 +528,11 @@ class Performer:
             word: Entry(kind=entry.kind, ttl=entry.ttl, value=scrub(entry.value, word, scrubs, renamer))
             for word, entry in sorted(entries.items())
         }
+
+
+def _home(part: Part) -> tuple[str, int]:
+    """The lane of the replica that ``part`` is done on, so that it can crash."""
+    return "replica", part.replica if isinstance(part, Call) else 0
 
 
 def _at_once(program: Program) -> AtOnce:

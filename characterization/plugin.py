@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from characterization.baseline import Baseline
-    from characterization.behaviour import Behaviour, RaceBehaviour, Recording
+    from characterization.behaviour import Behaviour, FaultBehaviour, RaceBehaviour, Recording
     from characterization.finding import Project
+    from characterization.laws import Findings
     from characterization.lenses.runner import Place
+    from characterization.program import Program
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -78,6 +80,7 @@ class GraphFile(pytest.File):
         super().__init__(**options)
         self.check = check
         self._performer: Any = None
+        self._laws: Findings | None = None
 
     def collect(self) -> list[pytest.Item]:
         """An item for each behaviour, and ``reachable``."""
@@ -88,6 +91,7 @@ class GraphFile(pytest.File):
             baseline = Baselines(self.check.folder).read(self._subject_name())
         except HoldfastError as error:
             raise self.CollectError(str(error)) from error
+        self._laws = baseline.recording.laws
         items: list[pytest.Item] = [
             BehaviourItem.from_parent(self, name=each.ident.partition("/")[2], behaviour=each)
             for each in baseline.recording
@@ -95,6 +99,10 @@ class GraphFile(pytest.File):
         items += [
             RaceItem.from_parent(self, name=each.ident.partition("/")[2], behaviour=each)
             for each in baseline.recording.races.values()
+        ]
+        items += [
+            FaultItem.from_parent(self, name=f"fault/{program.subject_of}#{program.mark}", behaviours=members)
+            for program, members in _by_program(baseline.recording).items()
         ]
         items.append(ReachableItem.from_parent(self, name="reachable", baseline=baseline))
         return items
@@ -110,17 +118,40 @@ class GraphFile(pytest.File):
         return Place(target=self.check.project.target(subject), folders=(str(self.check.project.folder),))
 
     def performer(self, subject: str) -> Any:
-        """What runs programs of this subject, made once for each process."""
+        """What runs programs of this subject and judges its laws, made once for each process."""
         if self._performer is None:
             from characterization.finding import load_subject
+            from characterization.laws import Judge
             from characterization.performing import Performer
             from simulator.seed import Seed
             from simulator.world import World
 
             place = self.place(subject)
             world = World(Seed(self.check.seed))
-            self._performer = Performer(load_subject(place.target, place.folders), world)
+            declared = load_subject(place.target, place.folders)
+            self._performer = Performer(declared, world, judge=None if self._laws is None else Judge(declared))
+        elif self._performer.judge is not None:
+            self._performer.judge.take()  # of an item that has failed half-way
         return self._performer
+
+    def compare(self, pinned: Recording, seen: Recording, lost: Mapping[tuple[str, str], str] | None = None) -> None:
+        """Hold what an item saw against what is pinned, and what it broke of the laws.
+
+        Raises:
+            BehaviourChangedError: they differ.
+        """
+        from characterization.comparing import compare
+        from characterization.laws import Verdict, cells_of
+        from characterization.reporting import terminal
+
+        judge = None if self._performer is None else self._performer.judge
+        found, known = cells_of(() if judge is None else judge.take()), cells_of(self._laws or ())
+        # Of one program it can be said that it breaks a law, never that the law holds.
+        broken = [cell for cell, each in found.items() if each.verdict is Verdict.BROKEN and cell in known]
+        before, now = ([cells[cell] for cell in broken] for cells in (known, found))
+        result = compare(pinned.merged({}, laws=before), seen.merged({}, laws=now), (), lost)
+        if result.different:
+            raise BehaviourChangedError(terminal().comparison(result))
 
 
 class BehaviourChangedError(Exception):
@@ -154,15 +185,16 @@ class BehaviourItem(_Item):
         """Run its program, and compare."""
         from characterization.behaviour import Behaviour, Recording
         from characterization.recording import still_there
+        from characterization.unfolding import perform
 
         pinned = self.behaviour
         performer = self.parent.performer(pinned.subject)
         seen = []
         if still_there(performer.subject, pinned.program):
             with performer.world:
-                outcome = performer.perform(pinned.program)
+                outcome = perform(performer, pinned.program)
             seen = [Behaviour(subject=pinned.subject, program=pinned.program, outcome=outcome)]
-        _compare(Recording(pinned.subject, [pinned]), Recording(pinned.subject, seen))
+        self.parent.compare(Recording(pinned.subject, [pinned]), Recording(pinned.subject, seen))
 
 
 class RaceItem(_Item):
@@ -185,7 +217,37 @@ class RaceItem(_Item):
                 sighting = sighting_of(performer, Raced(pinned.program, pinned))
             seen.append(sighting.behaviour)
             lost = {(pinned.program.text, schedule): why for schedule, why in sighting.lost.items()}
-        _compare(Recording(pinned.subject, [], [pinned]), Recording(pinned.subject, [], seen), lost)
+        self.parent.compare(Recording(pinned.subject, [], [pinned]), Recording(pinned.subject, [], seen), lost)
+
+
+class FaultItem(_Item):
+    """What is pinned of one call from one state that something goes wrong in."""
+
+    def __init__(self, behaviours: Sequence[FaultBehaviour], **options: Any) -> None:
+        super().__init__(**options)
+        self.behaviours = behaviours
+
+    def runtest(self) -> None:
+        """Let go wrong whatever may, and compare."""
+        from characterization.behaviour import Recording
+        from characterization.lenses.runner import Tried, behaviours_of
+        from characterization.recording import still_there
+
+        first = self.behaviours[0]
+        program, seen = first.program.healthy, []
+        performer = self.parent.performer(first.subject)
+        if still_there(performer.subject, program):
+            with performer.world:
+                seen = behaviours_of(performer, Tried(program))
+        self.parent.compare(Recording(first.subject, [], (), self.behaviours), Recording(first.subject, [], (), seen))
+
+
+def _by_program(recording: Recording) -> dict[Program, list[FaultBehaviour]]:
+    """What is pinned of faults, by the program without them."""
+    found: dict[Program, list[FaultBehaviour]] = {}
+    for each in recording.faults.values():
+        found.setdefault(each.program.healthy, []).append(each)
+    return found
 
 
 class ReachableItem(_Item):
@@ -206,13 +268,4 @@ class ReachableItem(_Item):
         with performer.world as world:
             runner = LocalRunner(performer, world.seed)
             reached = reached_beside(self.parent.place(pinned.subject), pinned, runner, lambda _: None)
-        _compare(Recording(pinned.subject, []), reached)
-
-
-def _compare(pinned: Recording, seen: Recording, lost: Mapping[tuple[str, str], str] | None = None) -> None:
-    from characterization.comparing import compare
-    from characterization.reporting import terminal
-
-    result = compare(pinned, seen, (), lost)
-    if result.different:
-        raise BehaviourChangedError(terminal().comparison(result))
+        self.parent.compare(Recording(pinned.subject, []), reached)

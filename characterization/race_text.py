@@ -11,7 +11,6 @@ Programs are in the order of their spelling, outcomes in that of what they show.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -19,10 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from characterization.behaviour import Explored, Interruption, RaceBehaviour, RaceOutcome
-from characterization.errors import BaselineError, HoldfastError
+from characterization.json_text import file_text, line, parsed
 from characterization.program import parse
 
-FORMAT = 1
 NAME_MAX = 120
 
 
@@ -36,16 +34,15 @@ def race_texts(subject: str, races: Iterable[RaceBehaviour]) -> dict[str, str]:
 
 def _file(subject: str, races: Iterable[RaceBehaviour]) -> str:
     ordered = sorted(races, key=lambda race: race.program.text)
-    head = f'{{"format": {FORMAT}, "subject": {json.dumps(subject, ensure_ascii=False)}, "programs": ['
-    return "\n".join([head, ",\n".join(map(_race, ordered)), "]}", ""])
+    return file_text(subject, "programs", map(_race, ordered))
 
 
 def _race(race: RaceBehaviour) -> str:
     explored: dict[str, Any] = {"explored": race.explored.mode, "classes": race.explored.classes}
     if race.explored.unseen:
         explored["unseen"] = race.explored.unseen
-    head = _line({"program": race.program.text, "kind": race.kind, **explored, "serial": dict(race.serial)})
-    outcomes = ",\n".join(f"  {_line(_outcome(each))}" for each in race.anomalies)
+    head = line({"program": race.program.text, "kind": race.kind, **explored, "serial": dict(race.serial)})
+    outcomes = ",\n".join(f"  {line(_outcome(each))}" for each in race.anomalies)
     return f'{head[:-1]}, "anomalies": [{chr(10) if outcomes else ""}{outcomes}]}}'
 
 
@@ -60,29 +57,17 @@ def _outcome(outcome: RaceOutcome) -> dict[str, Any]:
     return told
 
 
-def _line(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
 def parse_races(text: str, path: Path) -> list[RaceBehaviour]:
     """The races that ``text`` holds.
 
     Raises:
         BaselineError: it was written by a newer version, or cannot be read.
     """
-    try:
-        found = json.loads(text)
-        version = found["format"]
-        if version == FORMAT:
-            return [_parse_race(race, str(found["subject"])) for race in found["programs"]]
-    except (ValueError, KeyError, TypeError, AttributeError, HoldfastError) as error:
-        raise BaselineError(
-            f"{path} cannot be read: {type(error).__name__}: {error}. Take it from version control again, or remove its "
-            "folder and record anew."
-        ) from error
-    raise BaselineError(
-        f"{path} is in format {version}, this holdfast reads format {FORMAT}: use a newer one, or record anew"
-    )
+    return parsed(text, path, _races)
+
+
+def _races(found: Mapping[str, Any], subject: str) -> list[RaceBehaviour]:
+    return [_parse_race(race, subject) for race in found["programs"]]
 
 
 def _parse_race(race: Mapping[str, Any], subject: str) -> RaceBehaviour:

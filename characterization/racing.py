@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import hashlib
 import linecache
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from characterization.behaviour import Explored, Interruption, RaceBehaviour, RaceOutcome
 from characterization.errors import SubjectError
 from characterization.interrupting import client_of, contended, interrupted_by_the_clock, interruption
+from characterization.laws import LawWitness
 from characterization.outcome import effects, spell
 from characterization.performing import Encounter, Performer
 from characterization.program import AtOnce, Program
 from characterization.renaming import Renamer
 from characterization.state import Words, renumbered
+from characterization.subject import Run
 from simulator.errors import WorldError
 from simulator.explore import NothingSeenError, Seen, preempting, replay, sample, shrink, systematic
 from simulator.gate import Step
@@ -38,6 +42,7 @@ CHECKED_ONE_IN = 32
 """Of how many programs one is explored without believing what the subject says of its memory."""
 
 Key = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+K = TypeVar("K")
 _ROWS, _COLUMNS = "\x1e", "\x1f"
 
 
@@ -117,7 +122,7 @@ class Contest:
     def __init__(self, performer: Performer, program: Program, schedules_max: int = SCHEDULES_MAX) -> None:
         assert program.at_once is not None, "a contest is between clients"
         for call in program.calls:  # what is not there must not be taken for something that the service raises
-            type(performer.subject).operation(call.operation).bind(call)
+            performer.operation(call).bind(call)
         self._performer = performer
         self._program = program
         self._at_once: AtOnce = program.at_once
@@ -125,28 +130,40 @@ class Contest:
         self._name = type(performer.subject).name
         self._words = Words(type(performer.subject).keys)
         self._known: dict[Key, str] | None = None
+        self._in_order: dict[Key, Encounter] = {}
+        self._by_tasks: dict[tuple[Key, int], Seen[Encounter]] = {}
+        self._judged: set[tuple[object, ...]] = set()
 
-    def behaviour(self) -> RaceBehaviour:
+    def behaviour(self, pinned: Sequence[RaceOutcome] = ()) -> RaceBehaviour:
         """The program's outcomes as a recording holds them: every anomaly with its witness, a mark of each other one.
+
+        Those of ``pinned`` whose witness still leads there keep it, and need not be looked into again.
 
         Raises:
             SubjectError: the operations break the rules of a world, in some schedule.
         """
         with self._named():
             found, explored = self._explored()
-            self._spare_the_orders(found, explored)
-            anomalies = [self._anomaly(key, seen) for key, seen in found.items() if key not in self._serial]
+            known = {each.seen: each for each in pinned}
+            anomalies = [
+                self._still(known.get(key), key) or self._anomaly(key, seen)
+                for key, seen in found.items() if key not in self._serial
+            ]  # fmt: skip
+            told = tuple(sorted(self._told_apart(anomalies), key=lambda each: each.seen))
+            self._judge(found, told)
             return RaceBehaviour(
                 subject=self._name, program=self._program, kind=self._kind(), explored=explored,
-                serial=tuple((order, mark_of(key)) for key, order in self._serial.items()),
-                anomalies=tuple(sorted(self._told_apart(anomalies), key=lambda each: each.seen)),
+                serial=tuple((order, mark_of(key)) for key, order in self._serial.items()), anomalies=told,
             )  # fmt: skip
 
-    def sighting(self, pinned: RaceBehaviour | None, *, only_witnesses: bool = False) -> Sighting:
+    def sighting(
+        self, pinned: RaceBehaviour | None, *, only_witnesses: bool = False, lawless: Sequence[LawWitness] = ()
+    ) -> Sighting:
         """The program's outcomes now; of each pinned anomaly that is not among them, what its witness leads to instead.
 
         One whose witness still leads there is among them, even where a sample did not come upon it. With
-        ``only_witnesses`` nothing else is run than the orders and those witnesses.
+        ``only_witnesses`` nothing else is run than the orders and those witnesses. ``lawless`` are witnesses against laws:
+        the laws are judged by them once more.
 
         Raises:
             SubjectError: the operations break the rules of a world, in some schedule.
@@ -155,11 +172,13 @@ class Contest:
         if only_witnesses and pinned is not None:
             serial = tuple((order, mark_of(key)) for key, order in self._serial.items())
             behaviour = replace(pinned, serial=serial, anomalies=(), subject=self._name)
+            self._judge({}, ())
         else:
-            behaviour = self.behaviour()
+            behaviour = self.behaviour(known)
         found = {each.seen for each in behaviour.anomalies}
         with self._named():
             lost = {each.schedule: self._lost(each) for each in known if each.seen not in found}
+            self._judge_again(lawless)
         still = [each for each in known if lost.get(each.schedule) == "" and each.seen not in found]
         anomalies = tuple(sorted((*behaviour.anomalies, *still), key=lambda each: each.seen))
         return Sighting(
@@ -187,7 +206,9 @@ class Contest:
         Raises:
             DivergedError: the operations cannot follow it (any more); says from which step on.
         """
-        key = self._key(replay(self._run, schedule))
+        encounter = replay(self._run, schedule)
+        key = self._key(encounter)
+        self._observe(encounter, schedule.text, serial=key in self._serial)
         outcome = self._outcome(key, schedule)
         if not outcome.serial:
             outcome = replace(outcome, interruption=self._interruption(schedule))
@@ -196,13 +217,60 @@ class Contest:
     def _lost(self, anomaly: RaceOutcome) -> str:
         """What the witness of ``anomaly`` leads to instead; empty: it still leads there."""
         try:
-            key = self._key(replay(self._run, Schedule.parse(anomaly.schedule)))
+            encounter = replay(self._run, Schedule.parse(anomaly.schedule))
         except (DivergedError, ValueError) as error:
             return f"its witness no longer replays: {error}"
+        key = self._key(encounter)
         if key == anomaly.seen:
+            self._observe(encounter, anomaly.schedule, split=anomaly.split)
             return ""
         order = self._serial.get(key)
         return f"its witness now ends as the order {order} does" if order else "its witness now ends otherwise"
+
+    # Laws.
+
+    def _judge(self, found: Mapping[Key, Seen[Encounter]], anomalies: Sequence[RaceOutcome]) -> None:
+        """Hold the laws against each outcome once, and again where it leaves another number of tasks behind.
+
+        Those of ``found``, and what only an order was seen to have.
+        """
+        if self._performer.judge is None:
+            return
+        told = {each.seen: each for each in anomalies}
+        often = Counter(key for key, _ in self._by_tasks)
+        for (key, _), seen in self._by_tasks.items():
+            known = told.get(key)
+            schedule = seen.schedule.text if known is None or often[key] > 1 else known.schedule
+            self._observe(seen.value, schedule, serial=known is None, split=known is not None and known.split)
+        for key in self._serial:
+            if key not in found:
+                self._observe(self._in_order[key], "", serial=True)
+
+    def _judge_again(self, witnesses: Sequence[LawWitness]) -> None:
+        for witness in witnesses if self._performer.judge is not None else ():
+            encounter = self._replayed(witness.schedule)
+            if encounter is not None:
+                serial = self._key(encounter) in self._serial
+                self._observe(encounter, witness.schedule, serial=serial, split=witness.split)
+
+    def _replayed(self, schedule: str) -> Encounter | None:
+        """The run of ``schedule``; none: it cannot be followed any more, and there are other outcomes, which are judged."""
+        try:
+            return replay(self._run, Schedule.parse(schedule))
+        except (DivergedError, ValueError):
+            return None
+
+    def _observe(self, encounter: Encounter, schedule: str, *, serial: bool = False, split: bool = False) -> None:
+        """Hold the laws against one run, unless they were against one that showed the same."""
+        key = *self._key(encounter), encounter.tasks
+        if self._performer.judge is not None and key not in self._judged:
+            self._judged.add(key)
+            run = Run(
+                program=self._program.text, parsed=self._program, before=encounter.before, after=encounter.after,
+                answers=encounter.answers, events=encounter.events, schedule=schedule, serial=serial, split=split,
+                tasks_before=encounter.tasks_before, tasks=encounter.tasks,
+            )  # fmt: skip
+            self._performer.judge.observe(run, "race")
 
     # Looking.
 
@@ -228,16 +296,11 @@ class Contest:
         if self._known is None:
             self._known = {}
             for order in orders(self._at_once):
-                key = self._key(self._performer.meet_in_order(self._program, order))
+                encounter = self._performer.meet_in_order(self._program, order)
+                key = self._key(encounter)
                 self._known.setdefault(key, " ".join(self._client_word(client) for client in order))
+                self._in_order.setdefault(key, encounter)
         return self._known
-
-    def _spare_the_orders(self, found: Mapping[Key, Seen[Encounter]], explored: Explored) -> None:
-        """Where every schedule has one outcome every order has it too, and need not be run."""
-        if explored.mode == "all" and len(found) == 1 and self._known is None:
-            (key,) = found
-            first = next(orders(self._at_once))
-            self._known = {key: " ".join(self._client_word(client) for client in first)}
 
     def _client_word(self, client: int) -> str:
         return "clock" if client == len(self._at_once.clients) else str(client + 1)
@@ -254,19 +317,24 @@ class Contest:
         found: dict[Key, Seen[Encounter]] = {}
         search = systematic(self._run, runs_max=max(1, self._schedules_max // 2))
         for seen in search:
-            _keep(found, self._key(seen.value), seen)
+            self._keep(found, seen)
         if search.certificate.complete:
             self._check_memory(found)
             return found, Explored(mode="all", classes=search.certificate.classes)
         few = preempting(self._run, PREEMPTIONS_MAX, runs_max=max(1, self._schedules_max // 4))
         for seen in few:
-            _keep(found, self._key(seen.value), seen)
+            self._keep(found, seen)
         seed = Seed(int(self._program.mark, 16)).fork("race")
         sampled = sample(self._run, seed, self._key, runs_max=max(2, self._schedules_max // 4))
-        for key, finding in sampled.findings.items():
-            _keep(found, key, finding.first)  # type: ignore[arg-type]  # what `_key` has made
+        for finding in sampled.findings.values():
+            self._keep(found, finding.first)
         runs = search.certificate.classes + few.certificate.classes + sampled.runs
         return found, Explored(mode="sampled", classes=runs, unseen=round(sampled.unseen, 4))
+
+    def _keep(self, found: dict[Key, Seen[Encounter]], seen: Seen[Encounter]) -> None:
+        key = self._key(seen.value)
+        _keep(found, key, seen)
+        _keep(self._by_tasks, (key, seen.value.tasks), seen)
 
     def _check_memory(self, found: Mapping[Key, Seen[Encounter]]) -> None:
         """Of some programs, chosen by their spelling, explore without believing what the subject says of its memory.
@@ -336,6 +404,13 @@ class Contest:
             seen = shrink(self._run, seen, lambda encounter: self._key(encounter) == key)
         return self._outcome(key, seen.schedule)
 
+    def _still(self, pinned: RaceOutcome | None, key: Key) -> RaceOutcome | None:
+        """``pinned``, if its witness still leads to ``key``; whether that takes a split pipeline is yet to be seen."""
+        encounter = None if pinned is None else self._replayed(pinned.schedule)
+        if pinned is None or encounter is None or self._key(encounter) != key:
+            return None
+        return replace(pinned, split=False)
+
     def _anomaly(self, key: Key, seen: Seen[Encounter]) -> RaceOutcome:
         outcome = self._shrunk(key, seen)
         return replace(outcome, interruption=self._interruption(Schedule.parse(outcome.schedule)))
@@ -384,7 +459,7 @@ class Contest:
         )  # fmt: skip
 
 
-def _keep(found: dict[Key, Seen[Encounter]], key: Key, seen: Seen[Encounter]) -> None:
+def _keep(found: dict[K, Seen[Encounter]], key: K, seen: Seen[Encounter]) -> None:
     """Of the runs that lead to one outcome, keep the first with the fewest context switches."""
     known = found.get(key)
     if known is None or seen.schedule.switches < known.schedule.switches:

@@ -6,13 +6,15 @@ carrying the same name.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Protocol, cast
 
-from characterization.behaviour import Recording
+from characterization.behaviour import FaultBehaviour, Recording
 from characterization.comparing import Comparison
 from characterization.errors import HoldfastError
-from characterization.explaining import Explanation
+from characterization.explaining import Explanation, FaultExplanation
+from characterization.laws import Findings
 from characterization.racing import Race
 
 GROUP = "holdfast.reports"
@@ -29,6 +31,12 @@ class TerminalReport(Protocol):
 
     def race(self, race: Race, *, colour: bool = False) -> str:
         """Operations at once: each outcome, and for those that no order explains how it came."""
+
+    def struck(self, fault: FaultBehaviour) -> str:
+        """One call that something goes wrong in."""
+
+    def fault(self, explanation: FaultExplanation) -> str:
+        """The same, a row for each step, and what was tried to heal it."""
 
     def explanation(self, explanation: Explanation) -> str:
         """One behaviour, a row for each step."""
@@ -51,6 +59,19 @@ class LanesReport(Protocol):
         """As one SVG file: the anomalies, with a lane for each client."""
 
 
+class LawsReport(Protocol):
+    """The law matrix: a row for each law, a column for each lens, the shortest witness where a law is broken."""
+
+    def text(self, subject: str, findings: Findings | None, *, colour: bool = False) -> str:
+        """Of one subject, for a terminal. None: its baseline is older than laws are."""
+
+    def markdown(self, matrices: Mapping[str, Findings | None]) -> str:
+        """Of several subjects, a table each."""
+
+    def placed(self, document: str, matrices: Mapping[str, Findings | None]) -> str:
+        """``document`` with the tables between its marks."""
+
+
 def terminal() -> TerminalReport:
     """The report called ``terminal``."""
     return cast("TerminalReport", _report("terminal"))
@@ -64,6 +85,11 @@ def graph() -> GraphReport:
 def lanes() -> LanesReport:
     """The report called ``lanes``."""
     return cast("LanesReport", _report("lanes"))
+
+
+def laws() -> LawsReport:
+    """The report called ``laws``."""
+    return cast("LawsReport", _report("laws"))
 
 
 def _report(name: str) -> object:

@@ -16,8 +16,23 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from hypothesis.strategies import SearchStrategy, sampled_from
 
 from characterization.errors import ProgramError, SubjectError
-from characterization.program import Call, label_of
+from characterization.outcome import CRASHED, ENDLESS, NEVER
+from characterization.program import (
+    RESERVED,
+    WIDE,
+    AtOnce,
+    Call,
+    Move,
+    Program,
+    Struck,
+    calls_of,
+    label_of,
+    parse,
+    told_label,
+    wide_value,
+)
 from characterization.state import Abstraction, State
+from simulator.faults import FaultKind
 
 if TYPE_CHECKING:
     from simulator.world import World
@@ -74,10 +89,11 @@ class Operation:
             yield Call(operation=self.name, labels=labels, replica=replica)
 
     def bind(self, call: Call) -> dict[str, Any]:
-        """The arguments that a call's labels stand for.
+        """The arguments that a call's labels stand for: few values by name, wide ones as they are spelled.
 
         Raises:
             SubjectError: the operation takes another number of arguments, or does not have such a value.
+            ProgramError: a wide value is not spelled as one.
         """
         if len(call.labels) != len(self.arguments):
             raise SubjectError(
@@ -85,6 +101,9 @@ class Operation:
             )
         bound = {}
         for (argument, few), label in zip(self.arguments.items(), call.labels, strict=True):
+            if label.startswith(WIDE) and few.wide is not None:
+                bound[argument] = wide_value(label)
+                continue
             if label not in few.values:
                 raise SubjectError(f"{self.name} has no {argument} called {label!r}; it has {', '.join(few.values)}")
             bound[argument] = few.values[label]
@@ -105,21 +124,178 @@ def law(function: F) -> F:
     """Declare a method of a subject as a law: a statement that its author believes, which lenses judge.
 
     Its name is the statement, its docstring the reason. It is called with a ``Run``, and raises AssertionError where the
-    run breaks it.
+    run breaks it. Where it says nothing of a run, it says so with ``run.assume(...)``: what is not looked at must not pass.
     """
     function._is_law = True  # type: ignore[attr-defined]  # read by Subject.laws
     return function
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """A call of a run's last step, and its answer as outcomes spell it.
+
+    ``labels`` are those of the few values; a wide one is told as it is, and bytes as ``0x`` and hexadecimal digits.
+    ``client`` counts from 1. ``faulty``: a fault struck in this run. ``again``: the same call once more, after it had
+    failed, as who delivers at least once would make it.
+    """
+
+    operation: str
+    labels: tuple[str, ...]
+    replica: int
+    client: int
+    answer: str
+    faulty: bool = False
+    again: bool = False
+
+    @property
+    def acknowledged(self) -> bool:
+        """Whether the caller was told that it is done: a value was returned."""
+        return not self.raised and not self.unanswered
+
+    @property
+    def raised(self) -> bool:
+        """Whether the caller was told of an error."""
+        return self.answer.startswith("raises ")
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether the caller was told nothing, and never will be."""
+        return self.answer in UNANSWERED
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether it may have happened or not, as far as the caller can know: a fault came between, or no answer."""
+        return self.unanswered or (self.raised and self.faulty)
+
+
+_TAMPERING = frozenset({FaultKind.SERVER_RESTART, FaultKind.CORRUPT, FaultKind.FOREIGN})
+UNANSWERED = frozenset({NEVER, CRASHED, ENDLESS})
+
+
+class UndecidedError(Exception):
+    """What ``Run.assume`` raises where a law says nothing. Not for others to catch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What a law is given: the program, the state before and after its last step, and what that step answered."""
+    """What a law is given: one step of a program, the states before and after it, what it answered, what was heard.
+
+    The step is the program's last part: a call, a move of the clock, or several calls at once. ``program`` is its
+    spelling, ``answer`` the one answer (of calls at once: none), ``answers`` one for each call. ``events`` are the
+    callbacks, log events and metrics of this step. ``schedule`` is the interleaving of what happened at once.
+    ``tasks_before`` and ``tasks`` count what ran in the background before and after. ``serial``: some order of what is at
+    once shows it, too; ``split``: only where a plain pipeline is split, which a real server seldom does. ``repeated`` is
+    how often the call was made once more, since it had failed. ``elapsed`` seconds went by because of a fault. ``ended``
+    has a part's place and a replica that ended in it, and is another process since.
+    """
 
     program: str
     before: State
     after: State
-    answer: str
-    events: tuple[str, ...]
+    answer: str = ""
+    events: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
+    schedule: str = ""
+    tasks_before: int = 0
+    tasks: int = 0
+    serial: bool = False
+    split: bool = False
+    parsed: Program | None = None
+    repeated: int = 0
+    elapsed: float = 0.0
+    ended: tuple[tuple[int, int], ...] = ()
+    known: tuple[Answered, ...] | None = None  # the calls, once they have been told: every law asks for them
+
+    @property
+    def parts(self) -> Program:
+        """The program, taken apart."""
+        return self.parsed if self.parsed is not None else parse(self.program)
+
+    @property
+    def calls(self) -> tuple[Answered, ...]:
+        """The calls of the last step with their answers: one, none where the clock moved, several where they are at once.
+
+        The last ``repeated`` of them are the same call once more.
+        """
+        return self.known if self.known is not None else self._told()
+
+    def _told(self) -> tuple[Answered, ...]:
+        parts = self.parts.parts
+        last = parts[-1] if parts else None
+        if isinstance(last, Struck):
+            last = last.call
+        made = [(1, last)] if isinstance(last, Call) else []
+        if isinstance(last, AtOnce):
+            made = [(number, call) for number, calls in enumerate(last.clients, 1) for call in calls]
+        made += made[-1:] * self.repeated
+        answers = self.answers or ((self.answer,) if made else ())
+        first_again = len(made) - self.repeated
+        return tuple(
+            Answered(
+                operation=call.operation, labels=tuple(map(told_label, call.labels)), replica=call.replica,
+                client=client, answer=answer, faulty=bool(self.fault), again=place >= first_again,
+            )
+            for place, ((client, call), answer) in enumerate(zip(made, answers, strict=True))
+        )  # fmt: skip
+
+    @property
+    def call(self) -> Answered | None:
+        """The call of the last step, if it is one."""
+        calls = self.calls
+        return calls[0] if len(calls) == 1 else None
+
+    @property
+    def earlier(self) -> tuple[Call, ...]:
+        """The calls that led here, in their order; of those processes that are still there."""
+        ended = {replica: place for place, replica in self.ended}  # the last of each replica's ends
+        return tuple(
+            call
+            for place, part in enumerate(self.parts.prelude.parts)
+            for call in calls_of(part) if place > ended.get(call.replica, -1)
+        )  # fmt: skip
+
+    @property
+    def seconds(self) -> float:
+        """How much time went by in the last step; because of a fault, only where a key may have expired meanwhile."""
+        parts = self.parts.parts
+        last = parts[-1] if parts else None
+        if isinstance(last, AtOnce):
+            return sum(last.moves) + self._late
+        if isinstance(last, Struck):
+            return self._late
+        return last.seconds if isinstance(last, Move) else 0.0
+
+    @property
+    def _late(self) -> float:
+        """What a client waits before it tries again is no time that a law speaks of, unless a key may have expired."""
+        left = [entry.ttl for entry in map(self.before.__getitem__, self.before.words()) if entry.ttl != "none"]
+        return self.elapsed if any(float(ttl[:-1]) <= self.elapsed for ttl in left) else 0.0
+
+    @property
+    def fault(self) -> str:
+        """What went wrong on purpose during the last step, as programs spell it: ``reply lost @2``; empty: nothing."""
+        parts = self.parts.parts
+        last = parts[-1] if parts else None
+        plan = last.plan if isinstance(last, (Struck, AtOnce)) else None
+        return "" if plan is None else plan.text
+
+    @property
+    def tampered(self) -> bool:
+        """Whether the fault itself changed what is stored: what is there afterwards is then not the service's doing."""
+        parts = self.parts.parts
+        last = parts[-1] if parts else None
+        plan = last.plan if isinstance(last, (Struck, AtOnce)) else None
+        return plan is not None and any(fault.kind in _TAMPERING for fault in plan.faults)
+
+    @property
+    def failed(self) -> bool:
+        """Whether something went wrong: a caller was told of an error, or a fault struck, told or not."""
+        return bool(self.fault) or any(call.raised for call in self.calls)
+
+    def assume(self, condition: object) -> None:
+        """Go on only where ``condition`` is true: elsewhere the law says nothing, and the run counts as undecided."""
+        if not condition:
+            raise UndecidedError
 
 
 def cap(path: str, limit: int) -> Abstraction:
@@ -143,7 +319,7 @@ class Bounds:
 
     ``depth`` is the length of the longest program without moves of the clock; ``moves`` is how often the clock may
     be moved in one program of the time lens. The race lens starts from ``starts`` states, one of each kind first, and runs
-    at most ``schedules`` schedules of each program.
+    at most ``schedules`` schedules of each program; the fault lens starts from ``fault_starts`` states.
     """
 
     states: int = 1500
@@ -151,6 +327,7 @@ class Bounds:
     moves: int = 2
     starts: int = 8
     schedules: int = 2000
+    fault_starts: int = 6
 
 
 class Subject:
@@ -224,13 +401,20 @@ class Subject:
 
     @classmethod
     def laws(cls) -> dict[str, str]:
-        """The laws by name, with the first line of what is said for them."""
-        return {
-            name: _summary(function)
+        """The laws by name, with the first line of what is said for them.
+
+        Raises:
+            SubjectError: one is a coroutine function, or takes something else than a run.
+        """
+        found = {
+            name: function
             for owner in reversed(cls.__mro__)
             for name, function in vars(owner).items()
             if getattr(function, "_is_law", False)
         }
+        for name, function in found.items():
+            _check_law(cls, name, function)
+        return {name: _summary(function) for name, function in found.items()}
 
     @classmethod
     def calls(cls) -> list[Call]:
@@ -246,9 +430,9 @@ class Subject:
 def _operation(cls: type[Subject], name: str, function: Any) -> Operation:
     if not inspect.iscoroutinefunction(function):
         raise SubjectError(f"{cls.__qualname__}.{name} is an operation and must be `async def`")
-    if name == "clock":
+    if name in RESERVED:
         raise SubjectError(
-            f"{cls.__qualname__}.clock: `clock` moves the clock in programs: call the operation otherwise"
+            f"{cls.__qualname__}.{name}: `{name}` has a meaning of its own in programs: call the operation otherwise"
         )
     wanted = list(inspect.signature(function).parameters)[2:]
     if wanted != list(function._arguments):
@@ -260,6 +444,15 @@ def _operation(cls: type[Subject], name: str, function: Any) -> Operation:
         if not few.values:
             raise SubjectError(f"{cls.__qualname__}.{name} has nothing to try for {argument}: give small() some values")
     return Operation(name, function, function._arguments, _summary(function))
+
+
+def _check_law(cls: type[Subject], name: str, function: Any) -> None:
+    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+        raise SubjectError(
+            f"{cls.__qualname__}.{name} is a law, which is judged at once: write `def {name}(self, run)`"
+        )
+    if len(inspect.signature(function).parameters) != 2:
+        raise SubjectError(f"{cls.__qualname__}.{name} is a law and takes a run: `def {name}(self, run: Run) -> None`")
 
 
 def _summary(function: Any) -> str:

@@ -7,6 +7,8 @@
     racing     operations at once as text, a lane for each client
     lanes      the same lanes as SVG
     anomalies  operations at once in a comparison and in a recording
+    laws       the law matrix as text and Markdown, and laws that were broken or mended
+    faults     calls that something goes wrong in: what is left behind, what got better or worse
     terminal   comparisons, recordings and explanations as plain text
     states     a recording as states, numbered, and the transitions between them; what was added and removed
     layout     where the boxes and lines of a graph go: layers from left to right

@@ -13,19 +13,21 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len
 
-from characterization.behaviour import Behaviour, Recording
+from characterization.behaviour import Behaviour, FaultBehaviour, Recording
 from characterization.comparing import GROUPS_MAX, Change, Comparison, Difference, Group
+from characterization.comparing_laws import LawChange
 from characterization.comparing_races import RaceGroup
-from characterization.explaining import ExplainedPart, ExplainedStep, Explanation
+from characterization.explaining import ExplainedPart, ExplainedStep, Explanation, FaultExplanation
 from characterization.kinds import Kind
 from characterization.outcome import Outcome
 from characterization.racing import Race
-from reports import anomalies, racing
+from reports import anomalies, faults, laws, racing
 from reports.eliding import LONGEST, apart, cut
 from reports.facts import facts, summary
 from reports.words import WIDTH, clipped, labelled, listed, number, padded, shown, wrapped
 
 DIFFERENCES_MAX = 8
+LAWS_MAX = 8
 PROGRAMS_MAX = 5
 _INDENT = 6
 _HEADING_MAX = 52
@@ -59,6 +61,8 @@ def comparison(result: Comparison, *, colour: bool = False) -> str:
         *_races(raced[:GROUPS_MAX], len(numbered), colour),
         *_more_races(raced[GROUPS_MAX:]),
         *anomalies.following_line([group for group in result.race_groups if group.follows]),
+        *_faults(result, len(numbered) + len(raced[:GROUPS_MAX]), colour),
+        *_laws(result.law_changes, colour),
         *_painted(_unrun(result.unrun), "red", colour),
     ]
     return "\n".join(lines)
@@ -75,6 +79,8 @@ def recording(recording: Recording, *, colour: bool = False) -> str:
         lines += labelled(label, [cut(text)], indent=2, column=12)
     surprising = facts(recording)
     lines += anomalies.recorded(recording)
+    lines += faults.recorded(recording)
+    lines += laws.recorded(recording)
     lines += ["  worth a look"] if surprising else []
     for fact in surprising:
         program = () if fact.program is None else (f"shown by  {_spelled(fact.program.text)}",)
@@ -93,6 +99,16 @@ def explanation(explanation: Explanation, *, colour: bool = False) -> str:
     for part in explanation.parts:
         lines += ["", *_painted(wrapped(part.text, WIDTH), "bold", colour), *_steps(part), *_showed(part.outcome)]
     return "\n".join([*lines, "", f"again     holdfast replay {pasted(explanation.ident)}"])
+
+
+def struck(fault: FaultBehaviour) -> str:
+    """One call that something goes wrong in."""
+    return faults.struck(fault)
+
+
+def fault(explanation: FaultExplanation) -> str:
+    """The same, a row for each step, and what was tried to heal it."""
+    return faults.explanation(explanation)
 
 
 def race(race: Race, *, colour: bool = False) -> str:
@@ -115,8 +131,11 @@ def _first_line(subject: str, verdict: str) -> list[str]:
 
 
 def _verdict(result: Comparison) -> str:
-    transitions = number(result.compared, "transition")
+    hunted = 0 if result.different else result.hunted
+    transitions = number(result.compared - hunted, "transition")
+    transitions += f" and {number(hunted, 'random program')}" if hunted else ""
     transitions += f" and {number(result.raced, 'race')}" if result.raced else ""
+    transitions += f" and {number(result.faulted, 'fault')}" if result.faulted and not result.different else ""
     unrun = f", {len(result.unrun)} more could not be run" if result.unrun else ""
     if not result.different:
         return f"as pinned, {transitions}{unrun}"
@@ -125,7 +144,8 @@ def _verdict(result: Comparison) -> str:
         return f"as pinned but for the COST of {cost} of {transitions}{unrun}"
     dearer = f", the cost of {cost} more" if cost else ""
     new, gone = result.count(Kind.NEW), result.count(Kind.GONE)
-    return f"{_changed(result, transitions)}{_anomalies(result)}, {new} new, {gone} gone{dearer}{unrun}"
+    beside = f"{_anomalies(result)}{faults.turned(result.fault_groups)}{_lawful(result)}"
+    return f"{_changed(result, transitions)}{beside}, {new} new, {gone} gone{dearer}{unrun}"
 
 
 def _anomalies(result: Comparison) -> str:
@@ -136,6 +156,16 @@ def _anomalies(result: Comparison) -> str:
         f", {number(found[kind], 'anomaly', 'anomalies')} {word} (in {number(result.count(kind), 'situation')})"
         for kind, word in words.items() if found[kind]
     )  # fmt: skip
+
+
+def _lawful(result: Comparison) -> str:
+    """How many laws were broken or mended, through some lens."""
+    words = {Kind.LAW_BROKEN: "broken", Kind.LAW_MENDED: "mended"}
+    return "".join(
+        f", {number(count, 'law')} {word}"
+        for kind, word in words.items()
+        if (count := len({change.behaviour.law for change in result.law_changes if change.kind is kind}))
+    )
 
 
 def _changed(result: Comparison, transitions: str) -> str:
@@ -220,6 +250,29 @@ def _races(groups: Sequence[RaceGroup], before: int, colour: bool) -> list[str]:
 def _more_races(groups: Sequence[RaceGroup]) -> list[str]:
     situations = number(sum(len(group.changes) for group in groups), "situation")
     return [f" and {number(len(groups), 'more group')} of what is at once ({situations})"] if groups else []
+
+
+def _laws(changes: Sequence[LawChange], colour: bool) -> list[str]:  # noqa: FBT001 - handed through
+    """Those that were broken or mended; verdicts that only came or went are told in a line each."""
+    grave = [change for change in changes if change.grave]
+    lines = [
+        line
+        for place, change in enumerate(grave[:LAWS_MAX], 1)
+        for line in laws.change_lines(place, change, colour=colour)
+    ]
+    more = len(grave) - LAWS_MAX
+    lines += [f" and {number(more, 'more law')}"] if more > 0 else []
+    return [*lines, *laws.verdict_lines([change for change in changes if not change.grave])]
+
+
+def _faults(result: Comparison, before: int, colour: bool) -> list[str]:  # noqa: FBT001 - handed through
+    """What ends otherwise when something goes wrong: the gravest groups, the others counted."""
+    told = faults.chosen(result.fault_groups)
+    lines: list[str] = []
+    for place, group in enumerate(told, before + 1):
+        first, *rest = faults.group_lines(place, group)
+        lines += [*_painted([first], "bold", colour), *rest]
+    return [*lines, *faults.more([group for group in result.fault_groups if group not in told])]
 
 
 # Before and after.

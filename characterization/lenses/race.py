@@ -15,8 +15,10 @@ from characterization.program import AtOnce, Call, Move, Program, parse
 from characterization.subject import Subject
 
 
-def starts_of(subject: type[Subject], states: Mapping[str, Program], kinds: Mapping[str, str]) -> list[Program]:
-    """The shortest program to a state of each kind, then to others, as many as the subject's bounds say.
+def starts_of(
+    subject: type[Subject], states: Mapping[str, Program], kinds: Mapping[str, str], most: int | None = None
+) -> list[Program]:
+    """The shortest program to a state of each kind, then to others, ``most`` of them, or as the subject's bounds say.
 
     ``states`` are programs by state, ``kinds`` the states' kinds. No time has passed in a start, and no replica has ended.
     """
@@ -30,7 +32,7 @@ def starts_of(subject: type[Subject], states: Mapping[str, Program], kinds: Mapp
         first.setdefault(kind, program)
     chosen = sorted(first.values(), key=lambda each: each.order)
     chosen += [program for program, _ in quiet if program not in chosen]
-    return sorted(chosen[: subject.bounds.starts], key=lambda each: each.order)
+    return sorted(chosen[: subject.bounds.starts if most is None else most], key=lambda each: each.order)
 
 
 def _ends(subject: type[Subject], part: object) -> bool:

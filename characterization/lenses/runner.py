@@ -18,21 +18,27 @@ from dataclasses import dataclass
 from time import monotonic as _real_seconds
 from typing import Protocol
 
-from characterization.behaviour import RaceBehaviour
+from characterization.behaviour import FaultBehaviour, RaceBehaviour
+from characterization.faulting import Trial
 from characterization.finding import load_subject
+from characterization.laws import Findings, Judge, LawWitness, merged
+from characterization.lenses.fault import plans
 from characterization.lenses.race import replicas_of
 from characterization.outcome import Outcome
 from characterization.performing import Performer
 from characterization.program import Program
 from characterization.racing import Contest, Sighting
 from characterization.subject import Subject
+from characterization.unfolding import perform
 from simulator.backend import Backend
+from simulator.faults import FaultPlan
 from simulator.seed import Seed
 from simulator.world import World
 
 Progress = Callable[[int], None]
 CHUNK = 40
 RACES_CHUNK = 8
+FAULTS_CHUNK = 4
 QUEUED_MAX = 8  # enough to keep the workers busy, and little to wait for when a budget is spent
 
 
@@ -40,16 +46,30 @@ QUEUED_MAX = 8  # enough to keep the workers busy, and little to wait for when a
 class Raced:
     """A program whose end happens at once, and what is pinned of it, if anything.
 
-    ``only_witnesses``: where a run is dear, only the orders and the pinned witnesses are run.
+    ``only_witnesses``: where a run is dear, only the orders and the pinned witnesses are run. ``lawless`` are pinned
+    witnesses against laws, which are judged by them again.
     """
 
     program: Program
     pinned: RaceBehaviour | None = None
     only_witnesses: bool = False
+    lawless: tuple[LawWitness, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A program in whose last call something is to go wrong: by each of ``plans``; none: whatever may."""
+
+    program: Program
+    plans: tuple[FaultPlan, ...] | None = None
 
 
 class Runner(Protocol):
-    """Carries out programs of one subject."""
+    """Carries out programs of one subject, and judges its laws by each."""
+
+    @property
+    def laws(self) -> Findings:
+        """What was found of the laws in all that was run so far."""
 
     def run(self, programs: Sequence[Program], done: Progress) -> list[Outcome]:
         """The outcomes of ``programs``, in their order. ``done`` is called with how many more have been run."""
@@ -58,6 +78,9 @@ class Runner(Protocol):
         self, programs: Sequence[Raced], done: Progress, seconds_max: float | None = None
     ) -> list[Sighting | None]:
         """What programs whose ends happen at once show; none for what ``seconds_max`` real seconds were too short for."""
+
+    def fault(self, programs: Sequence[Tried], done: Progress) -> list[FaultBehaviour]:
+        """What programs show in whose last call something goes wrong. ``done`` is told of programs, not of faults."""
 
 
 class Budget:
@@ -79,11 +102,17 @@ class LocalRunner:
         self._performer = performer
         self._order = seed.fork("order").random()
 
+    @property
+    def laws(self) -> Findings:
+        """See ``Runner``."""
+        judge = self._performer.judge
+        return judge.findings if judge is not None else ()
+
     def run(self, programs: Sequence[Program], done: Progress) -> list[Outcome]:
         """See ``Runner``."""
         outcomes: dict[Program, Outcome] = {}
         for program in self._order.sample(list(programs), len(programs)):
-            outcomes[program] = self._performer.perform(program)
+            outcomes[program] = perform(self._performer, program)
             done(1)
         return [outcomes[program] for program in programs]
 
@@ -100,20 +129,35 @@ class LocalRunner:
             done(1)
         return [seen.get(raced.program) for raced in programs]
 
+    def fault(self, programs: Sequence[Tried], done: Progress) -> list[FaultBehaviour]:
+        """See ``Runner``."""
+        found: list[FaultBehaviour] = []
+        for tried in self._order.sample(list(programs), len(programs)):
+            found += behaviours_of(self._performer, tried)
+            done(1)
+        return found
+
+
+def behaviours_of(performer: Performer, tried: Tried) -> list[FaultBehaviour]:
+    """What a program shows in whose last call something goes wrong, with as many replicas as it needs."""
+    fitting = performer.with_replicas(replicas_of(type(performer.subject), tried.program))
+    trial = Trial(fitting, tried.program)
+    return [trial.behaviour(plan) for plan in (plans(trial.steps) if tried.plans is None else tried.plans)]
+
 
 def sighting_of(performer: Performer, raced: Raced) -> Sighting:
     """What a program whose end happens at once shows, with as many replicas as it needs."""
     subject = type(performer.subject)
     fitting = performer.with_replicas(replicas_of(subject, raced.program))
     contest = Contest(fitting, raced.program, subject.bounds.schedules)
-    return contest.sighting(raced.pinned, only_witnesses=raced.only_witnesses)
+    return contest.sighting(raced.pinned, only_witnesses=raced.only_witnesses, lawless=raced.lawless)
 
 
 @contextmanager
 def local_runner(subject: Subject, seed: Seed, backend: Backend | None = None) -> Iterator[LocalRunner]:
     """A runner in a world of its own in this process, entered for as long as the context lasts."""
     with World(seed, backend) as world:
-        yield LocalRunner(Performer(subject, world), seed)
+        yield LocalRunner(Performer(subject, world, judge=Judge(subject)), seed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +176,12 @@ class PooledRunner:
         self._place = place
         self._seed = seed
         self._order = seed.fork("order").random()
+        self._found: Findings = ()
+
+    @property
+    def laws(self) -> Findings:
+        """See ``Runner``."""
+        return self._found
 
     def run(self, programs: Sequence[Program], done: Progress) -> list[Outcome]:
         """See ``Runner``."""
@@ -142,7 +192,9 @@ class PooledRunner:
         futures = {self._pool.submit(work, chunk): chunk for chunk in chunks}
         try:
             for future in concurrent.futures.as_completed(futures):
-                outcomes.update(zip(futures[future], future.result(), strict=True))
+                shown, found = future.result()
+                outcomes.update(zip(futures[future], shown, strict=True))
+                self._found = merged(self._found, found)
                 done(len(futures[future]))
         finally:
             for future in futures:
@@ -158,7 +210,7 @@ class PooledRunner:
         chunks = iter([shuffled[start : start + RACES_CHUNK] for start in range(0, len(shuffled), RACES_CHUNK)])
         work = functools.partial(_race_chunk, self._place, self._seed)
         seen: dict[Program, Sighting] = {}
-        futures: dict[concurrent.futures.Future[list[Sighting]], list[Raced]] = {}
+        futures: dict[concurrent.futures.Future[tuple[list[Sighting], Findings]], list[Raced]] = {}
         try:
             while True:
                 while len(futures) < QUEUED_MAX and not budget.spent and (chunk := next(chunks, None)) is not None:
@@ -168,11 +220,31 @@ class PooledRunner:
                 finished, _ = concurrent.futures.wait(futures, return_when=concurrent.futures.FIRST_COMPLETED)
                 for future in finished:
                     chunk = futures.pop(future)
-                    seen.update(zip([raced.program for raced in chunk], future.result(), strict=True))
+                    sightings, found = future.result()
+                    seen.update(zip([raced.program for raced in chunk], sightings, strict=True))
+                    self._found = merged(self._found, found)
                     done(len(chunk))
         finally:
             for future in futures:
                 future.cancel()
+
+    def fault(self, programs: Sequence[Tried], done: Progress) -> list[FaultBehaviour]:
+        """See ``Runner``."""
+        shuffled = self._order.sample(list(programs), len(programs))
+        chunks = [shuffled[start : start + FAULTS_CHUNK] for start in range(0, len(shuffled), FAULTS_CHUNK)]
+        work = functools.partial(_fault_chunk, self._place, self._seed)
+        found: list[FaultBehaviour] = []
+        futures = {self._pool.submit(work, chunk): chunk for chunk in chunks}
+        try:
+            for future in concurrent.futures.as_completed(futures):
+                struck, judged = future.result()
+                found += struck
+                self._found = merged(self._found, judged)
+                done(len(futures[future]))
+        finally:
+            for future in futures:
+                future.cancel()
+        return found
 
 
 @contextmanager
@@ -223,14 +295,25 @@ def _world(seed: Seed) -> World:
 
 @functools.cache
 def _performer(place: Place, seed: Seed) -> Performer:
-    return Performer(load_subject(place.target, place.folders), _world(seed))
+    subject = load_subject(place.target, place.folders)
+    return Performer(subject, _world(seed), judge=Judge(subject))
 
 
-def _run_chunk(place: Place, seed: Seed, programs: Sequence[Program]) -> list[Outcome]:
+def _taken(performer: Performer) -> Findings:
+    """What was found of the laws since the last chunk."""
+    return performer.judge.take() if performer.judge is not None else ()
+
+
+def _run_chunk(place: Place, seed: Seed, programs: Sequence[Program]) -> tuple[list[Outcome], Findings]:
     performer = _performer(place, seed)
-    return [performer.perform(program) for program in programs]
+    return [perform(performer, program) for program in programs], _taken(performer)
 
 
-def _race_chunk(place: Place, seed: Seed, programs: Sequence[Raced]) -> list[Sighting]:
+def _race_chunk(place: Place, seed: Seed, programs: Sequence[Raced]) -> tuple[list[Sighting], Findings]:
     performer = _performer(place, seed)
-    return [sighting_of(performer, raced) for raced in programs]
+    return [sighting_of(performer, raced) for raced in programs], _taken(performer)
+
+
+def _fault_chunk(place: Place, seed: Seed, programs: Sequence[Tried]) -> tuple[list[FaultBehaviour], Findings]:
+    performer = _performer(place, seed)
+    return [each for tried in programs for each in behaviours_of(performer, tried)], _taken(performer)

@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from characterization import Bounds, Run, Subject, World, cap, law, operation, seconds, small
 from characterization.behaviour import Behaviour, Recording
-from characterization.lenses.runner import Raced, local_runner
+from characterization.lenses.runner import Raced, Tried, local_runner
 from characterization.lenses.sequence import Walk, sequence
 from characterization.lenses.time import time
 from characterization.outcome import Outcome
@@ -46,6 +48,8 @@ class Counter(Subject):
     @law
     def it_never_counts_backwards(self, run: Run) -> None:
         """Counted is counted."""
+        run.assume(run.call is not None and run.call.operation == "increment")
+        assert (run.after.get("count") or 0) >= (run.before.get("count") or 0)
 
 
 class DearCounter(Counter):
@@ -216,6 +220,38 @@ class Remote(Subject):
         replica.append("put")
 
 
+class Ledger(Subject):
+    """Writes an entry and its time to live in one plain pipeline, and counts; a client that tries once."""
+
+    name = "demo.ledger"
+    abstractions: ClassVar = (cap("count", 1),)
+
+    def replica(self, world: World) -> Redis:
+        return world.redis(retry=Retry(NoBackoff(), 0), socket_timeout=5)
+
+    @operation(entry=small("e"))
+    async def write(self, redis: Redis, entry: str) -> None:
+        async with redis.pipeline(transaction=False) as pipe:
+            await pipe.sadd("entries", entry).expire("entries", 60).execute()
+
+    @operation()
+    async def count(self, redis: Redis) -> int:
+        return await redis.incr("count")
+
+    @operation()
+    async def rest(self, redis: Redis) -> None:
+        """Asks Redis for nothing."""
+
+
+class LedgerInOneStep(Ledger):
+    """The same in one step."""
+
+    @operation(entry=small("e"))
+    async def write(self, redis: Redis, entry: str) -> None:
+        async with redis.pipeline(transaction=True) as pipe:
+            await pipe.sadd("entries", entry).expire("entries", 60).execute()
+
+
 EVERY = (Counter, Lease, Members, Queue)
 
 
@@ -248,6 +284,17 @@ def raced(kind: type[Subject], *texts: str) -> Recording:
     with local_runner(kind(), SEED) as runner:
         seen = runner.race([Raced(parse(text)) for text in texts], lambda _: None)
     return Recording(kind.name, [], [each.behaviour for each in seen if each is not None])
+
+
+def struck(kind: type[Subject], *texts: str, seed: Seed = SEED) -> Recording:
+    """What the programs spelled ``texts`` show of a subject in this process: with their faults, or with whatever may be."""
+    with local_runner(kind(), seed) as runner:
+        tried = [_tried(parse(text)) for text in texts]
+        return Recording(kind.name, [], (), runner.fault(tried, lambda _: None))
+
+
+def _tried(program: Program) -> Tried:
+    return Tried(program) if program.struck is None else Tried(program.healthy, (program.struck.plan,))
 
 
 def outcome(**fields: Any) -> Outcome:

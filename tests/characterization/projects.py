@@ -163,12 +163,12 @@ class Project:
         """What is imported from this project meanwhile is forgotten afterwards."""
         return _own_modules(self.folder)
 
-    def pin(self) -> None:
+    def pin(self, *, faults: bool = False) -> None:
         """Write the baseline of what the project shows now, without a command."""
         with _own_modules(self.folder):
             place = Place(target="pinning:BasketSubject", folders=(str(self.folder),))
             with local_runner(load_subject(place.target, place.folders), SEED) as runner:
-                recording = explore(place, runner, lambda _: None)
+                recording = explore(place, runner, lambda _: None, faults=faults)
         self.baselines.write(recording.subject, Baseline(recording=recording), {"target": place.target})
 
     def run(self, *arguments: str) -> Result:

@@ -124,7 +124,7 @@ def test_a_bug_of_ours_keeps_its_traceback(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("ours")
 
-    monkeypatch.setattr(plugin, "_compare", broken)
+    monkeypatch.setattr(plugin.GraphFile, "compare", broken)
     result = checked(pinned, pytester, "--holdfast=check", "-k", "reachable")
     assert "plugin.py" in result.stdout.str()
 
@@ -240,3 +240,39 @@ def test_races_that_cannot_be_read_are_an_error_that_names_the_file(pinned: Proj
     result = checked(pinned, pytester, "--holdfast=check")
     assert result.ret == 2
     assert "add-x-add.json cannot be read" in result.stdout.str()
+
+
+def test_the_faults_of_each_call_are_an_item(pinned: Project, pytester: pytest.Pytester) -> None:
+    pinned.pin(faults=True)
+    faults = pinned.baselines.read("shop.basket").recording.faults
+    programs = {each.program.healthy for each in faults.values()}
+    result = checked(pinned, pytester, "--holdfast=check", "-v")
+    assert counts(result) == {"passed": items(pinned) + len(programs)}
+    names = [f"fault/{program.subject_of}#{program.mark}" for program in programs]
+    assert all(f"::{name} PASSED" in result.stdout.str() for name in names)
+    pinned.edit("engine/basket.py", 'await self.redis.delete("basket")', "0")
+    broken = checked(pinned, pytester, "--holdfast=check", "-k", "fault")
+    assert broken.ret == 1
+    broken.stdout.fnmatch_lines(["*under faults*"])
+
+
+LAW = '''
+    @law
+    def who_adds_is_thanked(self, run):
+        """It costs nothing."""
+        run.assume(run.call is not None and run.call.operation == "add")
+        assert not run.call.acknowledged or run.call.answer == "'added'", f"told {run.call.answer}"
+'''
+
+
+def test_an_item_that_breaks_a_law_fails_and_says_which(pinned: Project, pytester: pytest.Pytester) -> None:
+    pinned.edit("pinning.py", "import Subject,", "import Subject, law,")
+    pinned.write("pinning.py", (pinned.folder / "pinning.py").read_text() + LAW)
+    pinned.pin(faults=True)
+    assert checked(pinned, pytester, "--holdfast=check").ret == 0
+    pinned.change_the_answer()
+    result = checked(pinned, pytester, "--holdfast=check")
+    assert result.ret == 1
+    for lens in ("sequence", "time", "fault"):
+        result.stdout.fnmatch_lines([f"*who adds is thanked*{lens} lens*LAW BROKEN*"])
+    result.stdout.fnmatch_lines(["*told 'put'*"])

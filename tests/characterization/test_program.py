@@ -9,7 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from characterization.errors import ProgramError
-from characterization.program import AtOnce, Call, Move, Program, label_of, parse
+from characterization.program import (
+    AtOnce,
+    Call,
+    Crash,
+    Move,
+    Program,
+    Replicas,
+    Struck,
+    label_of,
+    parse,
+    told_label,
+    wide_label,
+    wide_value,
+)
+from simulator.faults import Fault, FaultKind, FaultPlan
+from simulator.schedule import Schedule
 from tests.characterization.properties import labels, names, quick
 
 calls = st.builds(
@@ -30,6 +45,42 @@ at_once = st.builds(
     timers=st.booleans(),
 )
 races = st.builds(Program.then, programs, at_once)
+plain = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+    | st.binary()
+)
+literals = st.recursive(
+    plain,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.lists(inner, max_size=3).map(tuple) | st.dictionaries(st.text(), inner)
+    ),
+    max_leaves=5,
+)
+kinds = st.sampled_from([FaultKind.RESET, FaultKind.BUSY, FaultKind.CLOCK_JUMP])
+plans = st.builds(
+    lambda kind, step: FaultPlan((Fault(kind=kind, step=step),)), kinds, st.integers(min_value=1, max_value=30)
+)
+lanes = st.lists(st.sampled_from(["1", "2", "1.0", "replica2.1", "clock", "timer"]), max_size=8)
+scheduled = st.builds(
+    lambda part, order, plan: AtOnce(
+        clients=part.clients, moves=part.moves, timers=part.timers, schedule=Schedule(tuple(order)), plan=plan
+    ),
+    at_once, lanes, st.none() | plans,
+)  # fmt: skip
+wide_calls = st.builds(
+    lambda call, value: Call(operation=call.operation, labels=(*call.labels, wide_label(value)), replica=call.replica),
+    calls, literals,
+)  # fmt: skip
+mixed_parts = calls | wide_calls | moves | scheduled | st.builds(Struck, calls | wide_calls, plans)
+mixed_parts |= st.integers(min_value=1, max_value=9).map(Crash)
+mixed_programs = st.builds(
+    lambda count, parts: Program((Replicas(count), *parts)),
+    st.integers(min_value=1, max_value=9), st.lists(mixed_parts, max_size=5),
+)  # fmt: skip
 
 
 @quick
@@ -43,6 +94,86 @@ def test_every_program_is_read_back_from_its_text(program: Program) -> None:
 def test_what_happens_at_once_is_read_back_from_its_text(program: Program) -> None:
     assert parse(program.text) == program
     assert program.lens == "race"
+
+
+@quick
+@given(mixed_programs)
+def test_a_mixed_program_is_read_back_from_its_text(program: Program) -> None:
+    assert parse(program.text) == program
+    assert program.lens == "random"
+    assert (program.at_once, program.struck, program.healthy) == (None, None, program)
+
+
+@quick
+@given(literals)
+def test_a_wide_value_is_read_back_from_its_label(value: object) -> None:
+    label = wide_label(value)
+    assert repr(wide_value(label)) == repr(value)
+    assert parse(Call(operation="put", labels=(label,)).text).calls[0].labels == (label,)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (17, "put =17"),
+        (-0.5, "put =-0.5"),
+        (None, "put =None"),
+        ("s1", "put '=\"s1\"'"),
+        (b"\xff'", "put '=b\"\\xff'\"'\"'\"'"),
+        ([b"a", (1,)], "put '=[b\"a\",(1,)]'"),
+        ({"a": {1}}, "put '={\"a\":{1}}'"),
+    ],
+)
+def test_a_wide_value_is_spelled_as_python_spells_it(value: object, text: str) -> None:
+    assert Call(operation="put", labels=(wide_label(value),)).text == text
+
+
+@pytest.mark.parametrize("value", [object(), float("inf"), enum.Enum("E", "a").a, [object()], b"x".__class__])
+def test_a_value_that_python_has_no_literal_for_cannot_be_spelled(value: object) -> None:
+    with pytest.raises(ProgramError, match="cannot be spelled in a program"):
+        wide_label(value)
+
+
+@pytest.mark.parametrize("label", ["=", "=x", "=f()", "=1+", "='", "=" + "(" * 300])
+def test_what_is_no_literal_is_no_wide_value(label: str) -> None:
+    with pytest.raises(ProgramError, match="is no value: behind = stands a literal"):
+        wide_value(label)
+
+
+@pytest.mark.parametrize(
+    ("label", "told"),
+    [("s1", "s1"), ('="s 1"', "s 1"), ("=5", "5"), ("=None", "None"), ('=b"\\xb1"', "0xb1"), ("=[1]", "=[1]")],
+)
+def test_laws_are_told_a_wide_value_as_it_is(label: str, told: str) -> None:
+    assert told_label(label) == told
+
+
+@pytest.mark.parametrize(
+    ("text", "lens"),
+    [
+        ("save s1 ; get s1", "sequence"),
+        ("save s1 ; { get s1 || save s1 }", "race"),
+        ("save s1 ; { get s1 || save =7 }", "race"),
+        ("save s1 ; get s1 ! reset @1", "fault"),
+        ("save s1 ! reset @1 ; get s1", "random"),
+        ("save s1 ; get =7 ! reset @1", "random"),
+        ("save s1 ; { get s1 || save s1 : 1 2 }", "random"),
+        ("save =7", "random"),
+        ("crash @1", "random"),
+        ("replicas 1 ; save s1 ; clock +5s", "random"),
+    ],
+)
+def test_a_lens_looks_at_its_own_programs(text: str, lens: str) -> None:
+    assert parse(text).lens == lens
+    assert parse(text).text == text
+
+
+@pytest.mark.parametrize(
+    ("text", "processes"),
+    [("", 1), ("get s1", 1), ("get s1 @3 ; crash @2", 3), ("replicas 4", 4), ("{ get s1 @2 || get s1 : }", 2)],
+)
+def test_a_program_says_how_many_replicas_it_needs(text: str, processes: int) -> None:
+    assert parse(text).processes == processes
 
 
 @quick
@@ -140,6 +271,13 @@ def test_the_mark_depends_on_the_spelling_alone() -> None:
 # What happens at once.
 
 
+@pytest.mark.parametrize("label", [":", "@2", "!", "||", ";", "{", "}", "a : 1 2", "clock"])
+def test_a_label_that_would_mean_something_is_read_as_the_label_that_it_is(label: str) -> None:
+    one, other = (Call(operation="get", labels=(each,)) for each in (label, "s1"))
+    for program in (Program((one, other)), Program((AtOnce(clients=((one,), (other,))),))):
+        assert parse(program.text) == program
+
+
 def test_what_happens_at_once_reads_as_it_was_written() -> None:
     text = "save s1 ; { get s1 ; save s1 || increment s1 5 @2 || clock +5s ; clock +7200s || clock }"
     program = parse(text)
@@ -198,6 +336,9 @@ def test_a_label_may_hold_what_separates_clients(label: str) -> None:
         ("{ get s1 ; || save s1 }", "no empty part: remove the `;` or `||`"),
         ("{ }", "no empty part"),
         ("{ get 's1 || save s1 }", "cannot be read as a call"),
+        ("{ get s1 || save s1 : 1*0 }", "is neither a lane nor lane"),
+        ("{ get s1 || save s1 : 1 ! rest @1 }", "is no fault"),
+        ("get s1 ; replicas 2", "is said first"),
     ],
 )
 def test_what_cannot_happen_at_once_is_refused_with_what_is_wrong(text: str, says: str) -> None:

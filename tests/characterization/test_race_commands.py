@@ -98,6 +98,14 @@ def test_a_program_by_hand_that_cannot_be_read_is_refused_by_name(bare: Project)
 # Checking.
 
 
+def test_where_a_program_by_hand_begins_is_no_start_for_others(bare: Project) -> None:
+    bare.edit("pinning.py", "    horizons =", '    litmus = ["add a ; add a ; { add a || clear }"]\n    horizons =')
+    assert bare.run("record", "--no-fault").code == ExitCode.AS_PINNED
+    assert "add a ; add a ; { add a || clear }" in bare.races()
+    checked = bare.run("check")
+    assert checked.code == ExitCode.AS_PINNED, checked.out
+
+
 def test_a_check_says_how_many_races_are_as_pinned(wrong: Project) -> None:
     checked = wrong.run("check")
     assert checked.code == ExitCode.AS_PINNED
@@ -201,10 +209,10 @@ def test_two_implementations_are_compared_at_once(right: Project) -> None:
     right.write("better.py", (right.folder / "pinning.py").read_text())
     right.write("worse.py", (right.folder / "pinning.py").read_text().replace("engine.basket", "looks"))
     right.write("looks.py", LOOKS_AND_ADDS)
-    compared = right.run("compare", "better:BasketSubject", "worse:BasketSubject", "--json")
+    compared = right.run("compare", "better:BasketSubject", "worse:BasketSubject", "--json", "--no-fault")
     assert compared.code == ExitCode.CHANGED, compared.err
     assert compared.json[0]["counts"]["anomaly appeared"] == 4
-    quick = right.run("compare", "better:BasketSubject", "worse:BasketSubject", "--no-race")
+    quick = right.run("compare", "better:BasketSubject", "worse:BasketSubject", "--no-race", "--no-fault")
     assert quick.code == ExitCode.AS_PINNED, quick.out
 
 

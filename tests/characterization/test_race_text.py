@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from characterization.baseline import Baseline, Baselines, differing
 from characterization.behaviour import Explored, Interruption, RaceBehaviour, RaceOutcome, Recording
 from characterization.errors import BaselineError
+from characterization.json_text import FORMAT
 from characterization.program import parse
-from characterization.race_text import FORMAT, NAME_MAX, parse_races, race_texts
+from characterization.race_text import NAME_MAX, parse_races, race_texts
 from tests.characterization import demo
 from tests.characterization.properties import lines, slow
 from tests.characterization.test_program import races as programs
@@ -137,7 +138,7 @@ def spoiled(**fields: object) -> str:
         (TEXT[: len(TEXT) // 2], "cannot be read: JSONDecodeError"),
         ("[]", "cannot be read: TypeError"),
         ("{}", "cannot be read: KeyError: 'format'"),
-        (f'{{"format": {FORMAT}}}', "cannot be read: KeyError: 'programs'"),
+        (f'{{"format": {FORMAT}}}', "cannot be read: KeyError: 'subject'"),
         (f'{{"format": {FORMAT}, "subject": "demo", "programs": {{"a": 1}}}}', "cannot be read: TypeError"),
         (spoiled(serial=["1 2"]), "cannot be read: AttributeError"),
         (spoiled(anomalies=["x"]), "cannot be read: AttributeError"),

@@ -310,6 +310,15 @@ def test_an_anomaly_is_found_again_and_one_that_is_mended_says_what_became_of_it
         assert why.startswith("its witness no longer replays: ")
 
 
+def test_a_witness_that_still_leads_there_stays_as_it_is_pinned_and_one_that_does_not_is_looked_for_anew() -> None:
+    with contest("{ check_then_mark r1 || check_then_mark r1 @2 }") as found:
+        pinned = found.behaviour()
+        (anomaly,) = pinned.anomalies
+        for schedule, kept in (("1 2 1 2", "1 2 1 2"), ("1*2 2*2", anomaly.schedule), ("9", anomaly.schedule)):
+            known = replace(pinned, anomalies=(replace(anomaly, schedule=schedule),))
+            assert [each.schedule for each in found.sighting(known).behaviour.anomalies] == [kept]
+
+
 def test_an_anomaly_that_a_sample_misses_is_not_gone_while_its_witness_leads_there() -> None:
     spelled = "{ check_then_mark r1 || check_then_mark r1 @2 || check_then_mark r1 @3 }"
     with contest(spelled) as found:
@@ -370,16 +379,6 @@ def test_explore_says_what_is_wrong(
     monkeypatch.chdir(tmp_path)
     assert run(["explore", SUBJECT, *arguments]) == ExitCode.USAGE
     assert said in capsys.readouterr().err
-
-
-def test_where_every_schedule_has_one_outcome_no_order_is_run_and_the_marks_are_the_same() -> None:
-    spelled = "{ increment || mark r1 @2 }"
-    with contest(spelled) as found:
-        told = found.behaviour()
-        ordered = found.sighting(told, only_witnesses=True).behaviour
-    with contest(spelled) as found:
-        assert found.sighting(told, only_witnesses=True).behaviour == ordered == told
-    assert [order for order, _ in told.serial] == ["1 2"]
 
 
 # What a process remembers.

@@ -173,7 +173,7 @@ def test_a_program_is_still_there_if_all_that_it_names_is(text: str, there: bool
 
 def test_two_implementations_run_what_either_is_brought_to() -> None:
     old, new = (Place(target=f"{DEMO}:{name}", folders=()) for name in ("Counter", "CountsByTwo"))
-    one, two = explore_both(old, new, Settings(seed=demo.SEED, workers=2), nobody)
+    one, two = explore_both(old, new, Settings(seed=demo.SEED, workers=2, faults=False), nobody)
     assert [each.program.text for each in one] == [each.program.text for each in two]
     assert one.subject == two.subject == "demo.counter"
 
@@ -185,7 +185,8 @@ BOTH = "{ mark a || mark a @2 }"
 
 def recorded(kind: Any, *, races: bool = True) -> Recording:
     with local_runner(kind(), demo.SEED) as runner:
-        return explore(Place(target=f"{DEMO}:{kind.__name__}", folders=()), runner, nobody, races=races)
+        place = Place(target=f"{DEMO}:{kind.__name__}", folders=())
+        return explore(place, runner, nobody, races=races, faults=False)
 
 
 def test_a_recording_holds_every_pair_from_every_start_unless_it_was_asked_not_to() -> None:
@@ -338,7 +339,7 @@ def test_what_can_be_reached_beside_what_is_pinned_holds_new_races() -> None:
 
 def test_two_implementations_race_from_the_same_starts() -> None:
     old, new = (Place(target=f"{DEMO}:{name}", folders=()) for name in ("Marks", "MarksInOneStep"))
-    one, two = explore_both(old, new, Settings(seed=demo.SEED, workers=1), nobody)
+    one, two = explore_both(old, new, Settings(seed=demo.SEED, workers=1, faults=False), nobody)
     assert list(one.races) == list(two.races) == list(recorded(demo.Marks).races)
     assert {change.kind for change in compare(one, two).race_changes} == {Kind.VANISHED}
     without, _ = explore_both(old, new, Settings(seed=demo.SEED, workers=1, races=False), nobody)

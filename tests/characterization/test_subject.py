@@ -120,6 +120,16 @@ class CalledClock(Subject):
     async def clock(self, replica: Any) -> None: ...
 
 
+class CalledCrash(Subject):
+    @operation()
+    async def crash(self, replica: Any) -> None: ...
+
+
+class CalledReplicas(Subject):
+    @operation()
+    async def replicas(self, replica: Any) -> None: ...
+
+
 @pytest.mark.parametrize(
     ("kind", "says"),
     [
@@ -132,7 +142,9 @@ class CalledClock(Subject):
         ),
         (TooFewArguments, "takes two after the replica, but its @operation names nothing"),
         (OtherOrder, "takes one, two after the replica, but its @operation names two, one"),
-        (CalledClock, "CalledClock.clock"),
+        (CalledClock, "CalledClock.clock: `clock` has a meaning of its own in programs"),
+        (CalledCrash, "CalledCrash.crash: `crash` has a meaning of its own"),
+        (CalledReplicas, "CalledReplicas.replicas: `replicas` has a meaning of its own"),
     ],
 )
 def test_a_declaration_that_cannot_be_right_is_refused(kind: type[Subject], says: str) -> None:

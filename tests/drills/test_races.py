@@ -7,14 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from characterization.baseline import Baseline, Baselines
 from characterization.command_line import run
 from characterization.errors import ExitCode
-from characterization.lenses.runner import Place, local_runner
-from characterization.recording import explore
 from characterization.subject import Subject
-from simulator.seed import Seed
 from tests.drills import races
+from tests.drills.twins import healthy, record
 
 DRILLS = {
     races.CheckThenAct: ("mark", "between replica 1's SISMEMBER and SADD of seen, replica 2 wrote it (SADD)"),
@@ -31,29 +28,12 @@ DRILLS = {
 }  # fmt: skip
 
 
-def record(subject: type[Subject], folder: Path) -> Baselines:
-    """The baseline of a healthy service, looked at once, in this process."""
-    baselines = Baselines(folder)
-    place = Place(target=f"{subject.__module__}:{subject.__name__}", folders=())
-    with local_runner(subject(), Seed(1)) as runner:
-        recording = explore(place, runner, lambda _: None)
-    baselines.write(subject.name, Baseline(recording=recording), {})
-    return baselines
-
-
-def healthy(drill: type[Subject]) -> type[Subject]:
-    """The service that the planted one is a twin of."""
-    twin = drill.__bases__[0]
-    assert issubclass(twin, Subject)
-    return twin
-
-
 @pytest.mark.parametrize("drill", DRILLS, ids=lambda drill: drill.__name__)
 def test_a_race_made_by_hand_is_found_and_worded(
     drill: type[Subject], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    baseline = record(healthy(drill), tmp_path).read(drill.name)
+    baseline = record(healthy(drill), tmp_path, races=True).read(drill.name)
     assert not [each for race in baseline.recording.races.values() for each in race.anomalies]
     assert all(race.explored.complete for race in baseline.recording.races.values())
     code = run(["check", f"{drill.__module__}:{drill.__name__}", "--workers", "1", "--baselines", str(tmp_path)])
