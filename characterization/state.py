@@ -233,9 +233,10 @@ def _decoded(raw: bytes, renamer: Renamer) -> Any:
 def _field(raw: bytes, renamer: Renamer) -> Any:
     """A text that spells a number exactly as JSON would is taken as the number."""
     text = text_of(raw)
-    if re.fullmatch(r"-?(0|[1-9]\d{0,14})", text):
+    renamed = renamer.text(text)
+    if renamed == text and re.fullmatch(r"-?(0|[1-9]\d{0,14})", text):  # nor is it a token that has no letter in it
         return plain(int(text), renamer)
-    return renamer.text(text)
+    return renamed
 
 
 def _stream(record: Record, renamer: Renamer) -> Any:

@@ -200,3 +200,10 @@ def test_a_scrub_replaces_what_its_path_names_and_nothing_else() -> None:
         {"host": "host#1"},
         {"host": "host#2"},
     ]
+
+
+def test_a_token_without_a_letter_is_a_token_and_no_number() -> None:
+    drawn = Renamer(0, [bytes.fromhex("33996785")])
+    record = Record(kind="string", value=b"33996785", ttl_ms=None)
+    assert entry_of(record, drawn).value == "token#1"
+    assert entry_of(record, Renamer(0, [bytes.fromhex("33996786")])).value == 33996785
