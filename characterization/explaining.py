@@ -121,14 +121,13 @@ def _in_order(performer: Performer, program: Program) -> Iterator[ExplainedPart]
 
 def _unfolded(performer: Performer, program: Program) -> Iterator[ExplainedPart]:
     """The parts of a program that is one run."""
-    trace = performer.world.gate.trace
-    assert trace is not None, "who explains collects steps"
-    unfolding = begun(performer, program)
+    gate = performer.world.gate
+    unfolding = begun(performer, program)  # which begins a run, and with it what is collected
     for part in parts_of(program):
-        first, before = len(trace), unfolding.name
+        first, before = len(gate.trace or ()), unfolding.name
         run = unfolding.take(part)
         renamer = Renamer(performer.world.clock.started_ns, performer.world.chance.draws)
-        steps = tuple(_step(step, renamer) for step in trace[first:])
+        steps = tuple(_step(step, renamer) for step in (gate.trace or ())[first:])
         yield ExplainedPart(text=run.parts.parts[-1].text, steps=steps, outcome=unfolding.outcome(run, before))
 
 
