@@ -35,12 +35,12 @@ from characterization.explaining import explain as explain_program
 from characterization.explaining import explain_fault
 from characterization.finding import Project, find_project, load_subject
 from characterization.hunt_results import broken_in, found_text, recording_of
-from characterization.hunting import HUNTS, Hunt, Limits, Memory, memory_path
+from characterization.hunting import HUNTS, Hunt, Limits, Memory, memory_path, only_hunt
 from characterization.laws import Findings, Judge, LawFinding
 from characterization.lenses.race import replicas_of
 from characterization.lenses.runner import Place, Tried, local_runner
 from characterization.likeness import known_in
-from characterization.machine import again
+from characterization.machine import again, name_of
 from characterization.performing import Performer
 from characterization.program import AtOnce, Call, Move, Program, parse
 from characterization.racing import Contest, Race
@@ -53,6 +53,8 @@ from characterization.recording import (
     look_at_pinned,
     otherwise,
     runners,
+    still_there,
+    with_left_out,
     with_random,
     workers_for,
 )
@@ -253,6 +255,7 @@ def _record_here(session: Session, name: str, place: Place, pools: tuple[Pool | 
             )
             return ExitCode.AS_PINNED
     pinned = session.baselines.read(recording.subject).recording
+    recording = with_left_out(recording, pinned, session.settings)
     recording = with_random(place, session.settings, pinned, recording, pools[0])
     result = compare(pinned, recording)
     code = _conclude(session, result)
@@ -369,11 +372,15 @@ def _with_unrun(seen: Recording, baseline: Baseline, result: Comparison) -> Reco
 
 
 def _leave_for_a_decision(session: Session, result: Comparison, recording: Recording, about: dict[str, object]) -> None:
+    hunted = deciding.hunted(session.project, recording)
     if result.different:
         deciding.keep_pending(session.project, recording, about)
         session.say(f"    accept with `holdfast accept {result.subject}`, or by the names above")
     else:
         deciding.forget_pending(session.project, recording.subject)
+    if hunted:
+        again_line = f"`holdfast hunt {result.subject} --programs 0` runs them again, and leaves them anew"
+        session.say(f"    {hunted} programs that a hunt had left for a decision are no longer pending: {again_line}")
 
 
 def _conclude(session: Session, result: Comparison) -> ExitCode:
@@ -960,23 +967,43 @@ def _hunt(session: Session, place: Place, limits: Limits, *, anew: bool) -> Exit
     subject = type(load_subject(place.target, place.folders))
     pinned = session.baselines.read(subject.name).recording if session.baselines.exists(subject.name) else None
     path = memory_path(session.project.pending, subject.name)
+    deciding.ignore_pending(session.project)
+    with only_hunt(path, subject.name):
+        return _hunt_alone(session, place, pinned, path, limits, anew=anew)
+
+
+def _hunt_alone(
+    session: Session, place: Place, pinned: Recording | None, path: Path, limits: Limits, *, anew: bool
+) -> ExitCode:
+    declared, seed = load_subject(place.target, place.folders), session.settings.seed
+    subject = type(declared)
+    accepted = [] if pinned is None else [e.program for e in pinned.random if still_there(declared, e.program)]
     memory = Memory(subject.name) if anew else Memory.read(path, subject.name)
-    earlier, seed = len(memory.found), session.settings.seed
-    table = Table(subject, seed)
+    earlier, table = len(memory.found), Table(subject, seed)
     session.say(f"{subject.name}    from program {memory.positions.get(seed.number, 0):,}")
+    known = broken_in(pinned.laws if pinned is not None else ())
+    recording, ended = None, None
     with redis_choice(session.redis) as choice, World(seed, choice.backend) as world:
-        hunting = Hunt(table, world, seed.number, memory, None if pinned is None else known_in(pinned))
+        marks = None if pinned is None else known_in(pinned)
+        hunting = Hunt(table, world, seed.number, memory, marks, accepted)
         try:
             hunting.run(limits.seconds, limits.programs, lambda minute: session.say(minute.text))
-        finally:  # also when it is interrupted
-            deciding.ignore_pending(session.project)
+        except (KeyboardInterrupt, HoldfastError) as error:  # what was found until then is told all the same
+            ended = error
+        finally:
+            if pinned is None:
+                memory.kinds.clear()  # none was kept, so that none is known
             memory.write(path)
-        known = broken_in(pinned.laws if pinned is not None else ())
         _say_found(session, subject, memory, earlier, known)
-        recording = _found_beside(session, hunting, pinned)
-    if recording is not None:  # outside of the world, in which nobody may wait for another who writes
+        if not choice.real:  # what another Redis shows is none of the baseline's
+            recording = _found_beside(session, hunting, pinned)
+    # Outside of the world, in which nobody may wait for another who writes.
+    if pinned is not None and recording is not None and compare(pinned, recording).different:
         about = deciding.provenance(place.target, "fakeredis", seed.number)
         deciding.keep_pending(session.project, recording, about)
+        session.say(f"    accept with `holdfast accept '{subject.name}/random*' '{subject.name}/law/*#random'`")
+    if ended is not None:
+        raise ended
     new = {each.law for each in memory.found[earlier:] if each.law} - known
     return ExitCode.CHANGED if new else ExitCode.AS_PINNED
 
@@ -999,10 +1026,8 @@ def _say_found(session: Session, subject: type[Subject], memory: Memory, earlier
         session.say(found_text(number, found, line, pinned=found.law in known))
     if len(memory.found) == earlier:
         session.say("nothing new was found")
-    elif session.baselines.exists(subject.name):
-        session.say(f"    accept with `holdfast accept '{subject.name}/random*' '{subject.name}/law/*#random'`")
-    else:
-        session.say(f"    without a baseline nothing is kept: record one with `holdfast record {subject.name}`")
+    elif not session.baselines.exists(subject.name):
+        session.say(f"    without a baseline nothing is kept: record one with `holdfast record {name_of(subject)}`")
     session.results.append({
         "subject": subject.name, "seed": session.settings.seed.number, "programs": memory.programs, "steps": memory.steps,
         "states": len(memory.states), "kinds": len(memory.kinds), "unseen": memory.unseen,

@@ -57,6 +57,14 @@ def ignore_pending(project: Project) -> None:
         ignore.write_text("*\n", encoding="utf-8")
 
 
+def hunted(project: Project, seen: Recording) -> int:
+    """How many programs that a hunt has found wait for a decision, and are not in ``seen``."""
+    pending = pending_of(project)
+    if not pending.exists(seen.subject):
+        return 0
+    return sum(each.program.text not in seen for each in pending.read(seen.subject).recording.random)
+
+
 def forget_pending(project: Project, subject: str) -> None:
     """Drop what was left of a subject that is as pinned now: nobody may approve what is no longer so."""
     pending = pending_of(project)

@@ -11,11 +11,12 @@ from dataclasses import replace
 
 from characterization.behaviour import Behaviour, Recording
 from characterization.hunting import Found
-from characterization.laws import Findings, LawFinding, LawWitness, Verdict, merged
+from characterization.laws import Findings, LawFinding, Verdict, cells_of, merged
 from characterization.performing import Performer
 from characterization.program import Program, Replicas, parse
+from characterization.recording import still_there
 from characterization.subject import Subject
-from characterization.unfolding import LENS, perform
+from characterization.unfolding import perform, tidy
 
 
 def mixed(program: Program, subject: type[Subject]) -> Program:
@@ -25,38 +26,30 @@ def mixed(program: Program, subject: type[Subject]) -> Program:
 
 
 def recording_of(performer: Performer, found: Sequence[Found], judged: Findings, known: Recording) -> Recording:
-    """``known``, with the programs of ``found`` run once more, and with what was judged by the random lens.
+    """``known``, with those programs of ``found`` run once more that still can be, and with what was judged in the hunt.
 
-    A law's witness is the shortest program that is known to break it.
+    Where one of them breaks a law, it is the law's witness: it was made as short as can be.
     """
-    subject = type(performer.subject)
-    programs = [mixed(parse(each.program), subject) for each in found]
+    subject = performer.subject
+    programs = [mixed(program, type(subject)) for each in found if still_there(subject, program := parse(each.program))]
+    judge = performer.judge
+    if judge is not None:
+        judge.take()
     behaviours = {
-        program.text: Behaviour(subject=subject.name, program=program, outcome=perform(performer, program))
+        program.text: Behaviour(subject=type(subject).name, program=program, outcome=perform(performer, program))
         for program in programs
     }
-    shortest = _witnesses(found, subject)
-    cells = [_told(each, shortest.get(each.law)) for each in merged(known.laws or (), judged)]
-    return known.merged(behaviours, laws=None if known.laws is None else cells)
+    cells = cells_of(merged(known.laws or (), judged))
+    for cell, now in cells_of(() if judge is None else judge.take()).items():
+        cells[cell] = _shortened(cells.get(cell, now), now, type(subject))
+    return known.merged(behaviours, laws=None if known.laws is None else merged(cells.values()))
 
 
-def _told(cell: LawFinding, shortest: LawWitness | None) -> LawFinding:
-    """``cell`` with the shortest witness, where it is of this lens; an earlier hunt may have seen the law broken.
-
-    That one was made as short as can be; the cell's own is as it was come upon.
-    """
-    if shortest is None or cell.lens != LENS:
+def _shortened(cell: LawFinding, now: LawFinding, subject: type[Subject]) -> LawFinding:
+    if now.witness is None:
         return cell
-    return replace(cell, broken=max(1, cell.broken), witness=shortest)
-
-
-def _witnesses(found: Iterable[Found], subject: type[Subject]) -> dict[str, LawWitness]:
-    witnesses: dict[str, LawWitness] = {}
-    for each in found:
-        witness = LawWitness(program=mixed(parse(each.program), subject).text, said=each.said)
-        if each.law and (each.law not in witnesses or witness.order < witnesses[each.law].order):
-            witnesses[each.law] = witness
-    return witnesses
+    program = mixed(tidy(parse(now.witness.program)), subject).text
+    return replace(cell, broken=max(now.broken, cell.broken), witness=replace(now.witness, program=program))
 
 
 def broken_in(laws: Iterable[LawFinding] | None) -> set[str]:

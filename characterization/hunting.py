@@ -10,12 +10,15 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 
 # By name: while a world is entered, `time.monotonic` is virtual, and this one is not.
 from time import monotonic as _real_seconds
+
+import filelock
 
 from characterization.draws import Drawer, Table
 from characterization.errors import HuntError
@@ -26,7 +29,7 @@ from characterization.performing import Performer
 from characterization.program import AtOnce, Call, Crash, Move, Part, Program, Struck
 from characterization.shrinking import shrunk
 from characterization.subject import Run
-from characterization.unfolding import Unfolding, begun, named, parts_of
+from characterization.unfolding import Unfolding, begun, named, parts_of, tidy
 from simulator.errors import WorldError
 from simulator.seed import Seed
 from simulator.world import World
@@ -150,6 +153,27 @@ def memory_path(folder: Path, subject: str) -> Path:
     return folder / "hunt" / f"{subject.replace(':', '.').replace('/', '_')}.json"
 
 
+@contextmanager
+def only_hunt(path: Path, subject: str) -> Iterator[None]:
+    """No other hunt of the subject meanwhile, whose memory is kept at ``path``: the last would write over the others.
+
+    Raises:
+        HuntError: there is one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(path.with_suffix(".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise HuntError(
+            f"another hunt of {subject} is under way: wait for it to end, or end it; it goes on where it was"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 # The hunt.
 
 
@@ -204,11 +228,18 @@ class Hunt:
     """Tries programs of ``subject`` in ``world``, which must have been entered, from ``number`` on.
 
     ``known`` are the marks of what is pinned; none: nothing is, every kind of outcome would be new, and none is kept.
-    ``memory`` is changed as the hunt goes on.
+    ``accepted`` are the programs of the random lens that are pinned: what they show is known, too. ``memory`` is changed
+    as the hunt goes on.
     """
 
     def __init__(
-        self, table: Table, world: World, number: int, memory: Memory, known: Iterable[str] | None = None
+        self,
+        table: Table,
+        world: World,
+        number: int,
+        memory: Memory,
+        known: Iterable[str] | None = None,
+        accepted: Iterable[Program] = (),
     ) -> None:
         subject = table.subject()
         self.judge = Judge(subject)
@@ -221,6 +252,7 @@ class Hunt:
         self._ways = {(each.law, each.way) for each in memory.found if each.law}
         self._looks: Counter[tuple[str, str]] = Counter()
         self._refused: set[str] = set()
+        self._accepted = {tidy(program).text: program for program in accepted}
 
     @property
     def performer(self) -> Performer:
@@ -243,6 +275,9 @@ class Hunt:
         Raises:
             SubjectError: the subject breaks the rules of a world, or a wide value has no spelling.
         """
+        if self._known is not None:
+            shown = [seen_by(run).mark for each in self._accepted.values() for _, run in self._unfolded(each)]
+            self._known |= set(shown)
         began = told = _real_seconds()
         before = self._counts()
         for tried in itertools.count():
@@ -291,13 +326,14 @@ class Hunt:
             broken += [(law, unfolding.program) for law in unfolding.broken]
             if drawer.plain:
                 memory.states.add(unfolding.name)
-        memory.programs += 1
-        fresh = {seen: program for seen, program in kinds.items() if seen.mark not in memory.kinds}
-        memory.kinds.update(seen.mark for seen in kinds)
         for law, program in broken:
             self._found_broken(law, program, number)
-        for seen, program in fresh.items():
-            self._found_kind(seen, program, number)
+        for seen, program in kinds.items():
+            if seen.mark not in memory.kinds:
+                self._found_kind(seen, program, number)
+        # Last: who is interrupted before has seen none of it, and comes upon it again.
+        memory.programs += 1
+        memory.kinds.update(seen.mark for seen in kinds)
         return unfolding.program
 
     def _found_broken(self, law: str, program: Program, number: int) -> None:
@@ -348,7 +384,8 @@ class Hunt:
             return
 
     def _found_kind(self, seen: Seen, program: Program, number: int) -> None:
-        mark, kept = seen.mark, sum(not each.law for each in self.memory.found)
+        undecided = [each for each in self.memory.found if not each.law and each.program not in self._accepted]
+        mark, kept = seen.mark, len(undecided)
         if self._known is None or mark in self._known or kept >= KEPT_MAX or mark in self._refused:
             return
         if self._in_some_order(program, seen):

@@ -284,7 +284,7 @@ def look_again(place: Place, pinned: Recording, runner: Runner, settings: Settin
     behaviours = _with_pinned(place, pinned, seen, runner, done)
     struck = _struck(pinned, tried, runner, settings, done)
     look = replace(_raced(pinned, behaviours, wanted, struck, runner, settings, done), endless=endless)
-    return _lawful(pinned, runner, look)
+    return _lawful(place, pinned, runner, look)
 
 
 def look_at_pinned(place: Place, pinned: Recording, runner: Runner, settings: Settings, done: Progress) -> Look:
@@ -292,7 +292,7 @@ def look_at_pinned(place: Place, pinned: Recording, runner: Runner, settings: Se
     behaviours = _with_pinned(place, pinned, {}, runner, done)
     wanted = [replace(each, only_witnesses=True) for each in _races_pinned(place, pinned)]
     struck = _struck(pinned, _tried_pinned(place, pinned, only_pinned=True), runner, settings, done)
-    return _lawful(pinned, runner, _raced(pinned, behaviours, wanted, struck, runner, settings, done))
+    return _lawful(place, pinned, runner, _raced(pinned, behaviours, wanted, struck, runner, settings, done))
 
 
 def _with_pinned(
@@ -339,9 +339,26 @@ def with_random(place: Place, settings: Settings, pinned: Recording, seen: Recor
     }  # fmt: skip
     for each in pinned.laws or ():
         now = cells.get((each.law, each.lens))
-        if each.lens == "random" and (now is None or Verdict.BROKEN not in (each.verdict, now.verdict)):
+        same = now is None or Verdict.BROKEN not in (each.verdict, now.verdict) or not _witness_runs(place, each)
+        if each.lens == "random" and same:
             cells[each.law, each.lens] = each
     return seen.merged(behaviours, laws=None if seen.laws is None else merged(seen.laws, cells.values()))
+
+
+def _witness_runs(place: Place, finding: LawFinding) -> bool:
+    """Whether the witness of a broken law can still be run: without it nobody knows whether the law was mended."""
+    subject = load_subject(place.target, place.folders)
+    return finding.witness is None or still_there(subject, finding.program)
+
+
+def with_left_out(seen: Recording, pinned: Recording, settings: Settings) -> Recording:
+    """``seen``, and what is pinned of those lenses that ``settings`` leave out: what was not looked at is not gone."""
+    out = [lens for lens, looks in (("race", settings.races), ("fault", settings.faults)) if not looks]
+    laws = [each for each in pinned.laws or () if each.lens in out]
+    return seen.merged(
+        {}, {} if settings.races else pinned.races, {} if settings.faults else pinned.faults,
+        None if seen.laws is None else merged(seen.laws, laws),
+    )  # fmt: skip
 
 
 def _lawless(pinned: Recording, *lenses: str) -> dict[str, list[LawWitness]]:
@@ -353,7 +370,7 @@ def _lawless(pinned: Recording, *lenses: str) -> dict[str, list[LawWitness]]:
     return found
 
 
-def _lawful(pinned: Recording, runner: Runner, look: Look) -> Look:
+def _lawful(place: Place, pinned: Recording, runner: Runner, look: Look) -> Look:
     """``look``, with what was found of the laws in all that was run for it: it comes last.
 
     Where nothing of them is pinned there is nothing to hold it against. A lens that has not looked, or looked at some
@@ -367,6 +384,7 @@ def _lawful(pinned: Recording, runner: Runner, look: Look) -> Look:
     for each in pinned.laws or ():
         now = cells.get((each.law, each.lens))
         partial = each.lens in partly or (each.lens == "random" and each.verdict is not Verdict.BROKEN)
+        partial = partial or not _witness_runs(place, each)
         unseen = now is None or (partial and now.verdict is not Verdict.BROKEN)
         if unseen and each.law in declared:
             cells[each.law, each.lens] = each

@@ -193,3 +193,9 @@ def test_a_service_that_catches_whatever_there_is_ends_with_a_message_and_ends(b
     assert started.returncode == ExitCode.USAGE, err
     assert "shop.basket, in `" in err
     assert "basket.py:" in err
+
+
+def test_who_records_without_a_lens_takes_nothing_away_of_it(struck: Project) -> None:
+    recorded = struck.run("record", "--no-race", "--no-fault")
+    assert recorded.code == ExitCode.AS_PINNED, recorded.out
+    assert "0 gone" in recorded.out or "as pinned" in recorded.out

@@ -16,7 +16,18 @@ from characterization import deciding
 from characterization.behaviour import Recording
 from characterization.draws import KINDS, Drawer, Table
 from characterization.errors import HuntError, ProgramError
-from characterization.hunting import FORMAT, HUNTS, KEPT_MAX, Found, Hunt, Limits, Memory, Minute, memory_path
+from characterization.hunting import (
+    FORMAT,
+    HUNTS,
+    KEPT_MAX,
+    Found,
+    Hunt,
+    Limits,
+    Memory,
+    Minute,
+    memory_path,
+    only_hunt,
+)
 from characterization.laws import Verdict
 from characterization.likeness import known_in, seen_by, seen_in, shape, unhurried
 from characterization.performing import Performer
@@ -417,6 +428,103 @@ def test_what_was_found_is_kept_outside_of_the_world_where_one_may_wait_for_who_
     monkeypatch.setattr(deciding, "keep_pending", keep)
     assert lawful.run("hunt", "--programs", "40").code == 1
     assert clocks == [real]
+
+
+MEND = [
+    ('        await self.redis.sadd("basket", item)\n', "        pipe = self.redis.pipeline()\n"),
+    ('        await self.redis.expire("basket", 60)\n',
+     '        await pipe.sadd("basket", item).expire("basket", 60).execute()\n'),
+]  # fmt: skip
+FOUND = ("shop.basket/random*", "shop.basket/law/*#random")
+
+
+def verdicts(lawful: Project) -> list[Verdict]:
+    laws = lawful.baselines.read("shop.basket").recording.laws
+    return [each.verdict for each in laws or () if each.lens == "random"]
+
+
+def test_a_law_that_was_mended_is_not_pinned_as_broken_because_of_what_an_earlier_hunt_found(lawful: Project) -> None:
+    lawful.run("hunt", "--programs", "40")
+    for old, new in MEND:
+        lawful.edit("engine/basket.py", old, new)
+    lawful.run("check")
+    lawful.run("accept", "shop.basket")
+    lawful.run("hunt", "--programs", "30")
+    lawful.run("accept", *FOUND)
+    assert verdicts(lawful) == [Verdict.HOLDS]
+    assert lawful.run("check").code == 0
+
+
+def test_what_a_check_has_dropped_comes_back_and_is_accepted_whole(lawful: Project) -> None:
+    lawful.run("hunt", "--programs", "40")
+    checked = lawful.run("check")
+    assert "programs that a hunt had left for a decision are no longer pending" in checked.out
+    again = lawful.run("hunt", "--programs", "0")
+    assert "accept with" in again.out
+    assert lawful.run("accept", *FOUND).code == 0
+    assert verdicts(lawful) == [Verdict.BROKEN]
+    assert lawful.run("check").code == 0
+    assert "accept with" not in lawful.run("hunt", "--programs", "0").out
+
+
+def test_a_witness_that_can_no_longer_be_run_mends_no_law(lawful: Project) -> None:
+    lawful.run("hunt", "--programs", "40")
+    lawful.run("accept", *FOUND)
+    lawful.edit("pinning.py", "async def add(", "async def put(")
+    checked = lawful.run("check")
+    assert checked.code == 1
+    assert "MENDED" not in checked.out
+    assert lawful.run("hunt", "--programs", "5").code in (0, 1)  # what names it is left out
+
+
+def test_an_interrupted_hunt_tells_what_it_has_found_and_comes_upon_the_rest_again(
+    lawful: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = lawful.run("hunt", "--programs", "20", "--json").json[0]["found"]
+    with monkeypatch.context() as patch:
+        calls = iter(range(16))
+        shows = Hunt._shows
+
+        def interrupted(*arguments: Any) -> Any:
+            if next(calls, None) is None:
+                raise KeyboardInterrupt
+            return shows(*arguments)
+
+        patch.setattr(Hunt, "_shows", interrupted)
+        said = lawful.run("hunt", "--programs", "20", "--anew")
+    assert said.code == 2
+    assert "LAW BROKEN" in said.out
+    assert "accept with" in said.out
+    went_on = lawful.run("hunt", "--programs", "20", "--json").json[0]["found"]
+    assert {each["program"] for each in whole} <= {each["program"] for each in went_on}
+
+
+def test_what_was_accepted_takes_no_room_from_what_is_new(lawful: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("characterization.hunting.KEPT_MAX", 1)
+    found = []
+    for _ in range(2):
+        lawful.run("hunt", "--programs", "40", "--anew")
+        lawful.run("accept", *FOUND)
+        found.append(len(lawful.baselines.read("shop.basket").recording.random))
+    assert found[0] < found[1]
+
+
+def test_who_hunts_before_there_is_a_baseline_misses_nothing_afterwards(bare: Project) -> None:
+    bare.run("hunt", "--programs", "40")
+    bare.pin()
+    assert bare.run("hunt", "--programs", "40").out.count("NEW") > 0
+
+
+def test_of_one_subject_there_is_one_hunt_at_a_time(lawful: Project) -> None:
+    with only_hunt(memory_path(lawful.folder / ".holdfast", "shop.basket"), "shop.basket"):
+        said = lawful.run("hunt", "--programs", "5")
+    assert said.code == 4
+    assert "another hunt of shop.basket is under way" in said.err
+
+
+def test_every_command_of_a_finding_is_explained(lawful: Project) -> None:
+    said = lawful.run("explain", "shop.basket: replicas 2 ; add a ; crash @1 ; add a @2").out
+    assert said.count("SADD basket a") == 2
 
 
 def test_json_has_every_finding(lawful: Project) -> None:
