@@ -140,6 +140,9 @@ def _verdict(result: Comparison) -> str:
     if not result.different:
         return f"as pinned, {transitions}{unrun}"
     cost = result.count(Kind.COST)
+    if not result.changed and not cost:
+        verdicts = number(result.count(Kind.LAW_VERDICT), "verdict")
+        return f"as pinned, {transitions}, {verdicts} of laws otherwise, none broken or mended{unrun}"
     if not result.changed:
         return f"as pinned but for the COST of {cost} of {transitions}{unrun}"
     dearer = f", the cost of {cost} more" if cost else ""

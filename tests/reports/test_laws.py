@@ -167,3 +167,12 @@ def test_the_matrix_in_the_architecture_is_that_of_the_baselines() -> None:
     document = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     matrices = {name: baselines.read(name).recording.laws for name in names}
     assert report().placed(document, matrices) == document, "run `make laws`"
+
+
+def test_a_verdict_that_is_neither_broken_nor_mended_is_no_matter_of_cost() -> None:
+    held, silent = (
+        making.session().merged({}, laws=[cell("it_holds", "race", **counts)])
+        for counts in ({"holds": 1}, {"undecided": 1})
+    )
+    first = terminal.comparison(compare(held, silent)).splitlines()[0]
+    assert first == "relay.store    as pinned, 6 transitions, 1 verdict of laws otherwise, none broken or mended"
