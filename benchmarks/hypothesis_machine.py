@@ -27,12 +27,11 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from hypothesis.strategies import sampled_from
 
 from benchmarks.figure import Figure
-from benchmarks.measuring import SEED, alternate, span, timed
+from benchmarks.measuring import SEED, alternate, generating, span, timed
 from characterization.behaviour import Behaviour
 from characterization.lenses.runner import LocalRunner
 from characterization.lenses.sequence import Walk, sequence
@@ -53,12 +52,13 @@ RELAYS: Mapping[str, frozenset[str]] = {
     "none": frozenset(), "both": frozenset({"r1", "r2"}), "twice": frozenset({"r2"}),
 }  # fmt: skip
 STORED = {"r1": b"\xb1", "r2": b"\xb2"}
+MARKED_IN = "s1"  # the only session that relays are marked in
 REFUSED = "DeduplicatorClosedError"
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What a deduplicator should know: which relays were marked, and which replicas were closed."""
+    """What a deduplicator should know: which relays were marked in its session, and which replicas were closed."""
 
     seen: frozenset[str] = frozenset()
     closed: frozenset[int] = frozenset()
@@ -74,7 +74,7 @@ class Model:
             case "mark_processed_batch":
                 return replace(self, seen=self.seen | relays), "None"
             case "cleanup_session":
-                return replace(self, seen=frozenset()), "None"
+                return replace(self, seen=frozenset() if call.labels[0] == MARKED_IN else self.seen), "None"
             case "start":
                 return self, REFUSED if call.replica in self.closed else "None"
             case "close":
@@ -202,15 +202,7 @@ def _rule_of(name: str) -> Any:
     return rule(call=sampled_from([call for call in CALLS if call.operation == name]))(perform)
 
 
-SETTINGS = settings(
-    max_examples=EXAMPLES,
-    stateful_step_count=STEPS,
-    phases=[Phase.generate],
-    suppress_health_check=list(HealthCheck),
-    deadline=None,
-    database=None,
-    derandomize=True,
-)
+SETTINGS = generating(EXAMPLES, STEPS)
 
 
 def machine(base: type[Machine], rules: Callable[[], Mapping[str, Any]]) -> Work:

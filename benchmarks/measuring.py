@@ -9,6 +9,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import TypeVar
 
+from hypothesis import HealthCheck, Phase, settings
+
 T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,6 +32,14 @@ def timed(work: Callable[[], T]) -> tuple[float, T]:
     began = perf_counter()
     result = work()
     return perf_counter() - began, result
+
+
+def generating(examples: int, steps: int) -> settings:
+    """Hypothesis that does nothing but draw and run: the same so many machines of so many steps each time."""
+    return settings(
+        max_examples=examples, stateful_step_count=steps, phases=[Phase.generate], deadline=None, database=None,
+        derandomize=True, suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
 
 
 def span(values: Sequence[float], spell: str) -> str:

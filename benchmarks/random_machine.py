@@ -21,13 +21,12 @@ from statistics import median
 from typing import Any
 
 import fakeredis
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 from prometheus_client import CollectorRegistry
 
 from benchmarks.figure import Figure
-from benchmarks.measuring import SEED, alternate, span, timed
+from benchmarks.measuring import SEED, alternate, generating, span, timed
 from characterization.draws import Table
 from characterization.hunting import Hunt, Memory
 from characterization.machine import Drawn, Earlier, SubjectMachine, calls_of, state_machine
@@ -46,15 +45,7 @@ STEPS = 50
 PROGRAMS = 80
 TIMES_AIMED = 1.0
 
-SETTINGS = settings(
-    max_examples=EXAMPLES,
-    stateful_step_count=STEPS,
-    phases=[Phase.generate],
-    suppress_health_check=list(HealthCheck),
-    deadline=None,
-    database=None,
-    derandomize=True,
-)
+SETTINGS = generating(EXAMPLES, STEPS)
 OPERATIONS = Dedup.operations()
 
 
