@@ -358,10 +358,8 @@ def _look(
         session.say(f"{pinned.subject}: {len(pinned.faults)} programs of the fault lens were left out")
     result = compare(pinned, look.recording, (*unrun, *look.unrun), look.lost)
     settings = session.settings
-    raced, faulted = (
-        result.raced * settings.races,
-        result.faulted * settings.faults,
-    )  # what was left out is not as pinned
+    # What was left out is not as pinned.
+    raced, faulted = result.raced * settings.races, result.faulted * settings.faults
     return replace(result, raced=raced, faulted=faulted), look
 
 

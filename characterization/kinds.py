@@ -24,14 +24,14 @@ class Kind(enum.StrEnum):
     LAW_VERDICT = "law verdict"
 
 
-class Shown(Protocol):
+class HasProgram(Protocol):
     """What a program shows, through whichever lens."""
 
     @property
     def program(self) -> Program: ...
 
 
-B = TypeVar("B", bound=Shown)
+B = TypeVar("B", bound=HasProgram)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
